@@ -1,5 +1,5 @@
 #!/bin/bash
-# A redis-server whose data folder cannot be written refuses SIGTERM, every time, and serves on.
+# A redis-server whose data folder cannot be written refuses SIGTERM, every timeand keeps serving.
 #
 # Expected: SIGTERM ends redis: it tries to save, perhaps complains, and exits, with an error code if need be.
 # Seen: redis logs "Error trying to save the DB, can't exit" and goes on as if nothing had been asked. A second

@@ -1,4 +1,4 @@
-//! Compiles the guests that the tests drop into their roots.
+//! Compiles the guests that the tests add to their roots.
 
 use std::path::{Path, PathBuf};
 

@@ -1,9 +1,8 @@
-//! The interfaces of `wit/guest.wit`, and the way from their types to ours.
+//! The interfaces of `wit/guest.wit`, and conversions from their types to those of this crate.
 //!
-//! Each exported interface is bound on its own, because the macros that export
-//! them must have different names: `describe` belongs to both worlds. A crate
-//! exports `describe` and one of the others, which together are the world
-//! `checker` or `restart-script`.
+//! Each exported interface is bound separately, because the macros that export them must have different names:
+//! `describe` belongs to both worlds. A crate exports `describe` and one of the others, which together are the
+//! world `checker` or `restart-script`.
 
 #![allow(
     missing_docs,
@@ -16,7 +15,7 @@
 
 mod convert;
 
-/// What both worlds share.
+/// The imports of both worlds.
 pub mod component {
     wit_bindgen::generate!({
         path: "wit",
@@ -35,7 +34,7 @@ pub mod component {
     });
 }
 
-/// What a grant opens. A component imports of it only what it calls: the linker leaves out the rest.
+/// The interfaces that need a grant. A component imports only those that it calls: the linker omits the others.
 pub mod granted {
     wit_bindgen::generate!({
         path: "wit",
@@ -56,7 +55,7 @@ pub mod granted {
     });
 }
 
-/// HTTP. Imported only by those who call it, too.
+/// HTTP. Imported only by components that call it, too.
 pub mod requests {
     wit_bindgen::generate!({
         path: "wit/http",

@@ -37,7 +37,7 @@ pub struct CommandOrder {
     pub name: String,
     /// Arguments that are added after the declared ones.
     pub arguments: Vec<String>,
-    /// Its standard input.
+    /// The bytes for its standard input.
     pub stdin: Option<Vec<u8>>,
 }
 
@@ -54,7 +54,7 @@ pub struct CommandOutput {
     pub stderr: Vec<u8>,
     /// Whether it wrote more than that.
     pub truncated: bool,
-    /// How long it took.
+    /// The duration of the run.
     pub took: Duration,
 }
 

@@ -1,12 +1,11 @@
-//! What the attributes make of an author's function. Not for authors: it may
-//! change with any version of the macros.
+//! The target of the attributes' expansion. Not for authors: it may change with any version of the macros.
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::{Observation, Plan, PlanRequest, Run};
 
-/// What an attribute knows of its component.
+/// What an attribute knows about its component.
 #[derive(Debug)]
 pub struct Manifest {
     pub name: &'static str,
@@ -16,23 +15,23 @@ pub struct Manifest {
     pub grants: &'static [(&'static str, &'static str, &'static str)],
 }
 
-/// Both kinds of component.
+/// Implemented by both kinds of component.
 pub trait Component {
     type Config: DeserializeOwned + JsonSchema;
     const MANIFEST: Manifest;
 }
 
-/// What `#[checker]` implements.
+/// Implemented by the attribute `#[checker]`.
 pub trait Checker: Component {
     fn check(config: Self::Config, run: &Run) -> Observation;
 }
 
-/// What `#[restart_script]` implements.
+/// Implemented by the attribute `#[restart_script]`.
 pub trait RestartScript: Component {
     fn plan(config: Self::Config, request: &PlanRequest) -> Result<Plan, String>;
 }
 
-/// A component is named like its file, and that is named like the crate.
+/// The default name of a component is that of its file, which is that of the crate.
 pub const fn crate_name(module_path: &'static str) -> &'static str {
     let bytes = module_path.as_bytes();
     let mut end = 0;

@@ -1,4 +1,4 @@
-//! A component's configuration: from the operator's JSON to the author's type.
+//! Reads a component's configuration from the operator's JSON into the author's type.
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -6,12 +6,12 @@ use serde::de::DeserializeOwned;
 
 /// The configuration of a component that takes none.
 ///
-/// Any key is refused, so that an operator does not believe in one.
+/// Any key is rejected, so that an operator does not rely on one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoConfig {}
 
-/// Reads a configuration as the host gives it. An error names the key that is wrong.
+/// Reads a configuration from the host's JSON. An error names the wrong key.
 ///
 /// ```
 /// use bellwether_guest::prelude::*;
@@ -25,7 +25,7 @@ pub struct NoConfig {}
 /// assert!(error.is_some_and(|e| e.contains("`most-bytes`")));
 /// ```
 pub fn parse_config<C: DeserializeOwned>(json: &str) -> Result<C, String> {
-    // Nothing configured is the same as an empty table.
+    // No configuration is the same as an empty table.
     let json = if matches!(json.trim(), "" | "null") { "{}" } else { json };
     let mut reader = serde_json::Deserializer::from_str(json);
     let config = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
@@ -46,7 +46,7 @@ pub fn config_schema<C: JsonSchema>() -> String {
     SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<C>().as_value().to_string()
 }
 
-/// The operator wrote TOML and never saw this JSON: its lines and columns mean nothing to them.
+/// The operator wrote TOML and never saw this JSON, so its lines and columns would be meaningless.
 fn without_position(reason: &str) -> &str {
     reason.rfind(" at line ").map_or(reason, |at| &reason[..at])
 }
@@ -58,7 +58,7 @@ mod tests {
     #[derive(Debug, PartialEq, serde::Deserialize, JsonSchema)]
     #[serde(deny_unknown_fields, rename_all = "kebab-case")]
     struct Config {
-        /// Where to look.
+        /// The address to check.
         address: String,
         #[serde(default)]
         most_bytes: Option<u64>,

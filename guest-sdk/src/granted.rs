@@ -1,4 +1,4 @@
-//! What a grant adds to the standard library, and the errors of these calls.
+//! Errors of the calls that need a grant.
 
 use std::error::Error;
 use std::fmt;
@@ -18,7 +18,7 @@ pub struct HostError {
     pub message: String,
 }
 
-/// The codes that describe the resource and not the host.
+/// The codes that are about the resource and not about the host.
 const FAILS: [&str; 3] = ["timeout", "no-answer", "unreachable"];
 
 impl HostError {

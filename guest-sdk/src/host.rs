@@ -1,7 +1,7 @@
-//! What the host offers every component, a log and a small store, and what a grant adds.
+//! The host's interfaces for every component, a log and a small store, and those that need a grant.
 //!
-//! In a component they are the host's own; in a native test they are kept in
-//! memory, under the same limits, for the test to look at.
+//! In a component they are the host's own; in a native test they are kept in memory, under the same limits, for
+//! inspection by the test.
 
 #[cfg(target_arch = "wasm32")]
 mod component;
@@ -20,9 +20,9 @@ pub(crate) use memory::Host;
 pub enum Level {
     /// For the component's author.
     Debug,
-    /// Information.
+    /// For information about normal operation.
     Info,
-    /// A warning.
+    /// Something that needs attention.
     Warn,
     /// The component cannot do its work.
     Error,

@@ -10,7 +10,7 @@ use std::fmt;
 use crate::granted::HostError;
 use crate::run::Run;
 
-/// A request.
+/// A request for the host to make.
 ///
 /// ```
 /// use bellwether_guest::http::{Request, Response};
@@ -33,7 +33,7 @@ use crate::run::Run;
 pub struct Request {
     /// The method, in capital letters.
     pub method: String,
-    /// `http://HOST:PORT/path?query` or `https://…`.
+    /// The URL: `http://HOST:PORT/path?query` or `https://…`.
     pub url: String,
     /// The headers, sent in this order. The host sets `Host`, `Connection` and similar ones.
     pub headers: Vec<(String, Vec<u8>)>,
@@ -63,7 +63,7 @@ impl Request {
         Self { method: method.into(), url: url.into(), headers: Vec::new(), body: Vec::new() }
     }
 
-    /// A `GET` request.
+    /// A `GET` request without a body.
     pub fn get(url: impl Into<String>) -> Self {
         Self::new("GET", url)
     }
@@ -73,13 +73,13 @@ impl Request {
         Self::new("POST", url).body(body)
     }
 
-    /// Adds a header.
+    /// Adds a header to the request.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Sets the body.
+    /// Sets the body of the request.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
@@ -101,7 +101,7 @@ impl Request {
     )]
     pub(crate) fn parts(&self) -> Result<Parts<'_>, HostError> {
         let bad = |why: &str| HostError::new("bad-request", format!("`{}` {why}", self.url));
-        let (scheme, rest) = self.url.split_once("://").ok_or_else(|| bad("is no URL"))?;
+        let (scheme, rest) = self.url.split_once("://").ok_or_else(|| bad("is not a URL"))?;
         let https = match scheme {
             "http" => false,
             "https" => true,
@@ -117,7 +117,7 @@ impl Request {
         Ok(Parts { https, authority, path })
     }
 
-    /// `https://HOST:PORT`.
+    /// The origin of the URL, as `https://HOST:PORT`.
     pub(crate) fn origin(&self) -> &str {
         let begin = self.url.find("://").map_or(0, |at| at + 3);
         let length = self.url[begin..].find(['/', '?', '#']).unwrap_or(self.url.len() - begin);
@@ -140,14 +140,14 @@ impl Response {
         Self { status, ..Self::default() }
     }
 
-    /// Adds a header.
+    /// Adds a header, for a test.
     #[must_use]
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.headers.push((name.into().to_ascii_lowercase(), value.into()));
         self
     }
 
-    /// Sets the body.
+    /// Sets the body, for a test.
     #[must_use]
     pub fn with_body(self, body: impl Into<Vec<u8>>) -> Self {
         Self { body: body.into(), ..self }

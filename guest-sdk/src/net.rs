@@ -1,11 +1,11 @@
 //! TCP, TLS, UDP and Unix sockets for checkers: every operation ends within the run's time, and errors
 //! are distinguished as an observation requires.
 //!
-//! A resource that refuses, hangs or cannot be reached is a **fail**; a missing
-//! grant, an invalid address or a name that does not resolve is **unknown**.
+//! A resource that refuses a connection, hangs or cannot be reached is a **fail**; a missing grant, an invalid
+//! address or a name that does not resolve is **unknown**.
 //!
-//! In a component prefer this to [`TcpStream::connect_timeout`], which reports
-//! a refused connection as a good one there (Rust 1.95).
+//! In a component prefer this to [`TcpStream::connect_timeout`], which reports a refused connection as successful
+//! there (Rust 1.95).
 
 mod error;
 mod link;
@@ -24,7 +24,7 @@ use self::link::{Link, Order};
 pub use self::tls::Tls;
 pub use self::udp::Udp;
 
-/// A connection that lives no longer than its run.
+/// A connection that is closed at the end of its run at the latest.
 ///
 /// ```no_run
 /// use bellwether_guest::prelude::*;
@@ -45,12 +45,12 @@ pub struct Connection<'a> {
     run: &'a Run,
 }
 
-/// The side that makes the connection.
+/// The side that opens the connection.
 #[derive(Debug)]
 enum Stream {
-    /// WASI, or the system.
+    /// WASI, or the system in a native test.
     Tcp(TcpStream),
-    /// The host.
+    /// The host, for TLS and Unix sockets.
     Host(Link),
 }
 
@@ -58,14 +58,14 @@ impl<'a> Connection<'a> {
     /// Connects to `host:port` within the run's time. If a name has several
     /// addresses, the first that answers is used.
     pub fn open(run: &'a Run, address: &str) -> Result<Self, NetError> {
-        // WASI knows no names of network interfaces.
+        // WASI does not support names of network interfaces.
         if address.contains('%') {
             return Self::by_host(run, address, "tcp:", &[]);
         }
         let targets = look_up(address)?;
         let mut first_error = None;
         for (index, target) in targets.iter().enumerate() {
-            // An address that hangs leaves the others their share.
+            // An address that hangs leaves the others their share of the time.
             let share = u32::try_from(targets.len() - index).unwrap_or(u32::MAX);
             match connect(target, run.time_left() / share) {
                 Ok(stream) => {
@@ -73,7 +73,7 @@ impl<'a> Connection<'a> {
                 }
                 Err(error) => {
                     let error = net_error(error, address, run);
-                    // That one of several addresses is not granted says the least.
+                    // A missing grant for one of several addresses is the least informative error.
                     if matches!(first_error, None | Some(NetError::NotGranted(_))) {
                         first_error = Some(error);
                     }
@@ -189,7 +189,7 @@ impl<'a> Connection<'a> {
 pub struct Acceptance {
     /// The service has accepted it.
     pub accepted: bool,
-    /// The processes that should have accepted it, as far as the host may know: `redis-server 4711 (stopped)`.
+    /// The processes that should have accepted it, as far as the host can see: `redis-server 4711 (stopped)`.
     pub held_by: Option<String>,
 }
 
@@ -212,7 +212,7 @@ fn told_by_host(error: HostError, address: &str, run: &Run) -> NetError {
     }
 }
 
-/// A write that was interrupted wrote nothing.
+/// An interrupted write wrote nothing.
 fn again(error: io::Error) -> io::Result<usize> {
     if error.kind() == ErrorKind::Interrupted { Ok(0) } else { Err(error) }
 }
@@ -234,17 +234,17 @@ fn connect(target: &SocketAddr, within: Duration) -> io::Result<TcpStream> {
         return Err(ErrorKind::TimedOut.into());
     }
     let stream = TcpStream::connect_timeout(target, within)?;
-    // On WASI the standard library takes the end of the wait for a connection;
-    // whether it is one stands in SO_ERROR (connect(2), EINPROGRESS).
+    // On WASI the standard library takes the end of the wait for a connection; the actual result is in SO_ERROR
+    // (connect(2), EINPROGRESS).
     if let Some(error) = stream.take_error()? {
         return Err(error);
     }
-    // The system may choose the very port that is asked for as its own end (RFC 9293, 3.5, simultaneous
-    // open): then nobody listens there.
+    // The system may choose the requested port as its own local port (RFC 9293, 3.5, simultaneous open): then no
+    // service listens there.
     if stream.local_addr().is_ok_and(|own| own == *target) {
         return Err(ErrorKind::ConnectionRefused.into());
     }
-    // Only a delay would be lost with it.
+    // If it fails, only a delay is the consequence.
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }
@@ -267,7 +267,7 @@ fn net_error(error: io::Error, address: &str, run: &Run) -> NetError {
 }
 
 fn no_answer(address: &str, run: &Run) -> NetError {
-    // Nobody wants to read microseconds here.
+    // Microseconds are of no interest here.
     let within = Duration::from_millis(u64::try_from(run.working_time().as_millis()).unwrap_or(u64::MAX));
     NetError::NoAnswer(address.to_owned(), within)
 }
@@ -278,7 +278,7 @@ mod tests {
     use crate::observation::{Observation, Status};
     use std::net::TcpListener;
 
-    /// For what ends by itself: longer than a busy machine takes.
+    /// The time limit for what ends by itself: longer than a busy machine takes.
     const AMPLE: Duration = Duration::from_secs(60);
 
     fn local() -> (TcpListener, String) {
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_port_that_nobody_listens_on_is_a_fail() {
-        // The port of a client: taken for as long as it is connected, so that no other test can listen there.
+        // The port of a client: in use for as long as it is connected, so that no other test can listen there.
         let (_listener, served) = local();
         let client = TcpStream::connect(&served).unwrap();
         let address = client.local_addr().unwrap().to_string();
@@ -319,13 +319,13 @@ mod tests {
         assert_eq!(connection.address(), format!("localhost:{port}"));
     }
 
-    /// The longest tick of a kernel that is in use (`CONFIG_HZ=100`, time(7)).
+    /// The longest tick of a kernel in use (`CONFIG_HZ=100`, time(7)).
     const TICK: Duration = Duration::from_millis(10);
 
     #[test]
     fn a_silent_peer_is_a_fail_within_the_time() {
         let (_listener, address) = local();
-        // The next one if the machine is so busy that the time is over before there is a connection.
+        // The next limit, if the machine is so busy that the time is over before there is a connection.
         for limit in [80, 800, 8_000].map(Duration::from_millis) {
             let run = Run::for_test().with_time_limit(limit);
             let within = run.working_time();

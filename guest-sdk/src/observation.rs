@@ -1,4 +1,4 @@
-//! What one run of a checker saw.
+//! The result of one run of a checker.
 
 use std::fmt::Display;
 
@@ -16,12 +16,12 @@ pub enum Status {
     Unknown,
 }
 
-/// A number that a checker measured.
+/// A value that a checker measured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measurement {
     /// Lower case with dashes, without the unit: `response-time`.
     pub name: String,
-    /// The number, in `unit`.
+    /// The value, in `unit`.
     pub value: f64,
     /// `ms`, `s`, `bytes`, `%`, or empty for a count.
     pub unit: String,
@@ -37,7 +37,7 @@ pub struct Measurement {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
-    /// The outcome.
+    /// Pass, warn, fail or unknown.
     pub status: Status,
     /// One sentence that an on-call engineer understands without the documentation.
     pub summary: String,
@@ -69,7 +69,7 @@ impl Observation {
         Self::fail(summary).attribute("hang", "true")
     }
 
-    /// Could not tell.
+    /// The status could not be determined, because the checker itself is at fault.
     pub fn unknown(summary: impl Into<String>) -> Self {
         Self::new(Status::Unknown, summary)
     }
@@ -79,7 +79,7 @@ impl Observation {
         Self { status, summary: summary.into(), measurements: Vec::new(), attributes: Vec::new() }
     }
 
-    /// Adds a number. Units: `ms`, `s`, `bytes`, `%`, or empty for a count.
+    /// Adds a measurement. Units: `ms`, `s`, `bytes`, `%`, or empty for a count.
     #[must_use]
     pub fn measure(mut self, name: impl Into<String>, value: f64, unit: impl Into<String>) -> Self {
         self.measurements.push(Measurement { name: name.into(), value, unit: unit.into() });
@@ -94,12 +94,12 @@ impl Observation {
     }
 }
 
-/// A checker may return a `Result`: an error means that it could not tell.
+/// A checker may return a `Result`: an error becomes an unknown observation.
 impl<T: Into<Self>, E: Display> From<Result<T, E>> for Observation {
     fn from(result: Result<T, E>) -> Self {
         match result {
             Ok(seen) => seen.into(),
-            // `{:#}` makes errors with a chain of causes say all of it.
+            // `{:#}` includes the whole chain of causes.
             Err(error) => Self::unknown(format!("{error:#}")),
         }
     }

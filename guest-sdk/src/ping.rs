@@ -22,7 +22,7 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PingReply {
-    /// The round-trip time.
+    /// The time from request to reply.
     pub round_trip: Duration,
     /// The address that answered.
     pub address: String,

@@ -1,4 +1,4 @@
-//! What to do, as data. A restart script makes a plan, the host carries it out.
+//! Plans as data. A restart script makes a plan, the host carries it out.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use serde::Deserialize;
 /// The default time limit of a step.
 const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The processes a step is about.
+/// The processes that a step concerns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// Those of a kept command, with all they have started (the process group).
+    /// Those of a kept command, with everything they have started (the process group).
     Command(String),
     /// Those that a process checker of the module finds.
     Checker(String),
@@ -58,19 +58,19 @@ pub enum Verdict {
     Down,
 }
 
-/// One action.
+/// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepAction {
     /// Run a declared command to completion. It must exit with 0.
     Run {
-        /// Its declared name.
+        /// The name of the command in `[commands]`.
         command: String,
         /// Arguments that are added after the declared ones. A host may refuse any.
         arguments: Vec<String>,
     },
-    /// Start a kept command, unless it runs.
+    /// Start a kept command, unless it is running.
     Keep(String),
-    /// Send a signal. A target that has ended is no failure.
+    /// Send a signal. It is not a failure if the target has ended.
     Signal(Target, Signal),
     /// Wait until no process of the target is alive.
     AwaitExit(Target),
@@ -80,7 +80,7 @@ pub enum StepAction {
     Pause(Duration),
 }
 
-/// What a failed or overdue step means for the rest of the plan.
+/// The effect of a failed or overdue step on the rest of the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFailure {
     /// The plan has failed.
@@ -92,15 +92,14 @@ pub enum OnFailure {
     ForceStop,
 }
 
-/// One step of a plan. Unless it says otherwise it may take ten seconds, and
-/// the plan fails with it.
+/// One step of a plan. By default its time limit is ten seconds, and the plan fails if it fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// What to do.
+    /// What the step does.
     pub action: StepAction,
-    /// How long it may take.
+    /// The time limit of the step.
     pub timeout: Duration,
-    /// What a failure means.
+    /// The effect of a failure.
     pub on_failure: OnFailure,
 }
 
@@ -110,12 +109,12 @@ impl Step {
         Self::new(StepAction::Run { command: command.into(), arguments: Vec::new() })
     }
 
-    /// Start a kept command, unless it runs.
+    /// Start a kept command, unless it is running.
     pub fn keep(command: impl Into<String>) -> Self {
         Self::new(StepAction::Keep(command.into()))
     }
 
-    /// Send a signal.
+    /// Send a signal to the target.
     pub fn signal(target: Target, signal: Signal) -> Self {
         Self::new(StepAction::Signal(target, signal))
     }
@@ -135,7 +134,7 @@ impl Step {
         Self::new(StepAction::Pause(duration)).timeout(duration.saturating_add(USUAL_TIMEOUT))
     }
 
-    /// How long it may take.
+    /// Sets the time limit of the step.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
@@ -171,7 +170,7 @@ impl Step {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// What it does, in half a sentence: `restart nginx`.
+    /// Its purpose, in half a sentence: `restart nginx`.
     pub summary: String,
     /// The steps, carried out in order; a host accepts at most 64.
     pub steps: Vec<Step>,
@@ -185,14 +184,14 @@ impl Plan {
         Self { summary: summary.into(), steps: Vec::new(), attributes: Vec::new() }
     }
 
-    /// Adds a step.
+    /// Adds a step at the end.
     #[must_use]
     pub fn then(mut self, step: Step) -> Self {
         self.steps.push(step);
         self
     }
 
-    /// Adds several steps.
+    /// Adds several steps at the end.
     #[must_use]
     pub fn then_all(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
         self.steps.extend(steps);

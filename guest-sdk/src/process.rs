@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Process id.
+    /// The id of the process.
     pub pid: u32,
     /// The program's name, at most 15 bytes.
     pub name: String,
@@ -26,21 +26,21 @@ pub struct Process {
     pub commands: Vec<String>,
     /// The process checkers of the module that find it.
     pub checkers: Vec<String>,
-    /// When it started.
+    /// The time of its start.
     pub started_at: SystemTime,
     /// CPU time that it has used since then, user and system.
     pub cpu: Duration,
-    /// Resident memory.
+    /// Its resident memory in bytes.
     pub resident_bytes: u64,
     /// The number of threads.
     pub threads: u32,
-    /// The number of open files. None if the host may not know.
+    /// The number of open files. None if the host cannot determine it.
     pub open_files: Option<u32>,
     /// `running`, `sleeping`, `waiting` (for a disk or the like), `stopped`, or another word.
     pub state: String,
 }
 
-/// A sleeping process that has used nothing, for tests, which set the rest.
+/// A sleeping process without any usage, for tests, which set the rest.
 impl Default for Process {
     fn default() -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! What a restart script is told.
+//! The request to a restart script.
 
 use std::time::{Duration, SystemTime};
 
@@ -20,38 +20,38 @@ pub struct DeclaredCommand {
     pub name: String,
     /// The long-running application itself, which the host keeps.
     pub keep: bool,
-    /// For a kept command: it runs now.
+    /// For a kept command: whether it is running.
     pub running: bool,
-    /// How long it may take. For a kept command, how long its end may take.
+    /// Its time limit. For a kept command, the time limit of its exit.
     pub timeout: Duration,
 }
 
 /// One earlier run of the checker in question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastObservation {
-    /// When it ended.
+    /// When the run ended.
     pub at: SystemTime,
-    /// What it saw.
+    /// The status of the run's observation.
     pub status: Status,
-    /// Its reason.
+    /// The summary of the run's observation.
     pub summary: String,
 }
 
 /// An earlier incident of this module, within the restart budget's window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastIncident {
-    /// When the verdict turned.
+    /// When the checker went down.
     pub at: SystemTime,
-    /// Whose verdict.
+    /// The name of the checker that went down.
     pub checker: String,
     /// The reason, in one sentence.
     pub summary: String,
 }
 
-/// A verdict that turned down, with what led to it.
+/// A checker that went down, and the runs that led to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incident {
-    /// Whose verdict.
+    /// The name of the checker that went down.
     pub checker: String,
     /// The reason, in one sentence.
     pub summary: String,
@@ -61,18 +61,18 @@ pub struct Incident {
     pub history: Vec<PastIncident>,
 }
 
-/// A step that did not do what it should.
+/// A step that has failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepFailure {
-    /// The plan's summary.
+    /// The summary of the step's plan.
     pub plan: String,
-    /// Which step, from 0.
+    /// The index of the step, from 0.
     pub step: u32,
-    /// What went wrong.
+    /// Why the step failed, in words.
     pub reason: String,
 }
 
-/// Why a plan is wanted.
+/// Why a plan is requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Occasion {
     /// The application should start.
@@ -82,30 +82,29 @@ pub enum Occasion {
     /// A stop failed or took too long: end the application for certain. With
     /// the step that failed, if one did.
     ForcedStop(Option<StepFailure>),
-    /// The application should be restarted, because a person said so or
-    /// because something that it was stopped for is over.
+    /// The application should be restarted, because a user requested it or because the cause of a stop is over.
     Restart,
-    /// A checker went down: mend it. When the plan has ended well, the host
-    /// waits for the checkers to come up.
+    /// A checker went down: restore the service. After the plan has completed successfully, the host waits for the
+    /// checkers to come up.
     Incident(Incident),
 }
 
-/// What a restart script is told.
+/// The request to a restart script.
 #[derive(Debug)]
 pub struct PlanRequest {
     /// The node this runs on.
     pub node: String,
     /// The module to make a plan for.
     pub module: String,
-    /// Why a plan is wanted.
+    /// Why a plan is requested.
     pub occasion: Occasion,
-    /// What the operator declared.
+    /// The commands that the operator declared.
     pub commands: Vec<DeclaredCommand>,
-    /// Automatic restarts within the budget's window, this one included.
+    /// Automatic restarts within the budget's window, including this one.
     pub restarts: u32,
-    /// How many the operator allows.
+    /// The number of restarts that the operator allows.
     pub restarts_allowed: u32,
-    /// What else the host says, by name. Ignore names you do not know.
+    /// Further information from the host, by name. Ignore unknown names.
     pub attributes: Vec<(String, String)>,
     pub(crate) host: Host,
 }
@@ -126,59 +125,59 @@ impl PlanRequest {
         State::new(&self.host)
     }
 
-    /// A secret that the operator has granted under this name, as text, without one line end at
-    /// its end. Whatever else is said with the plan, the host replaces it by `***`.
+    /// A secret that the operator has granted under this name, as text, without one line end at its end. The host
+    /// replaces it by `***` in all other output of the plan.
     pub fn secret(&self, name: &str) -> Result<String, HostError> {
         secret_text(name, self.host.secret(name)?)
     }
 
-    /// The same as the file has it, byte by byte.
+    /// The same, with exactly the bytes of the file.
     pub fn secret_bytes(&self, name: &str) -> Result<Vec<u8>, HostError> {
         self.host.secret(name)
     }
 
-    /// A command that the module declares and the operator has granted, to be run now and not as
-    /// a step of the plan: for a look at what there is to mend.
+    /// A command that the module declares and the operator has granted, to be run now and not as a step of the
+    /// plan: to examine the problem.
     pub fn run_command(&self, name: &str) -> Command<'_> {
         Command::new(&self.host, name)
     }
 
-    /// The living processes of the module, if the operator has granted that: its kept commands
-    /// with all they have started, and those that its process checkers find.
+    /// The running processes of the module, if the operator has granted that: its kept commands with everything
+    /// they have started, and those that its process checkers find.
     pub fn processes(&self) -> Result<Vec<Process>, HostError> {
         self.host.processes()
     }
 
-    /// Whether a host answers within so long, if the operator has granted that.
+    /// Pings a host with this time limit, if the operator has granted that.
     pub fn ping(&self, host: &str, within: Duration) -> Result<PingReply, HostError> {
         self.host.ping(host, within)
     }
 
-    /// Says something for the restart script's author.
+    /// Logs a message for the restart script's author.
     pub fn debug(&self, message: impl AsRef<str>) {
         self.host.log(Level::Debug, message.as_ref());
     }
 
-    /// Says something for whoever looks.
+    /// Logs a message for information.
     pub fn info(&self, message: impl AsRef<str>) {
         self.host.log(Level::Info, message.as_ref());
     }
 
-    /// Says something that somebody should look at.
+    /// Logs a warning that needs attention.
     pub fn warn(&self, message: impl AsRef<str>) {
         self.host.log(Level::Warn, message.as_ref());
     }
 
-    /// Says that the restart script cannot do its work.
+    /// Logs that the restart script cannot do its work.
     pub fn error(&self, message: impl AsRef<str>) {
         self.host.log(Level::Error, message.as_ref());
     }
 }
 
-/// For native tests.
+/// Constructors and inspection for native tests.
 #[cfg(not(target_arch = "wasm32"))]
 impl PlanRequest {
-    /// A first request for a module without commands. The fields are public: fill in what matters.
+    /// A first request for a module without commands. The fields are public: set those that matter.
     pub fn for_test(occasion: Occasion) -> Self {
         Self {
             node: "node".into(),
@@ -199,28 +198,28 @@ impl PlanRequest {
         self
     }
 
-    /// The same with a secret granted.
+    /// Grants a secret to the request.
     #[must_use]
     pub fn with_secret(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.host.granted.secrets.insert(name.into(), value.into());
         self
     }
 
-    /// The same with a command granted, which always ends like this.
+    /// Grants a command, which always has this result.
     #[must_use]
     pub fn with_command_output(mut self, name: impl Into<String>, output: CommandOutput) -> Self {
         self.host.granted.commands.insert(name.into(), output);
         self
     }
 
-    /// The same with facts about processes granted, which are these.
+    /// Grants the facts about processes, which are these.
     #[must_use]
     pub fn with_processes(mut self, processes: Vec<Process>) -> Self {
         self.host.granted.processes = Some(processes);
         self
     }
 
-    /// The same with a host that may be asked, and answers after so long.
+    /// Grants a ping of a host, which answers after this time.
     #[must_use]
     pub fn with_ping(mut self, host: impl Into<String>, round_trip: Duration) -> Self {
         self.host.granted.pings.insert(host.into(), Ok(round_trip));
@@ -232,7 +231,7 @@ impl PlanRequest {
         self.host.commands_run()
     }
 
-    /// What was said so far.
+    /// The log lines so far.
     pub fn logged(&self) -> Vec<(Level, String)> {
         self.host.logged()
     }

@@ -1,4 +1,4 @@
-//! One run of a checker: who asks, how long it may take, and what it may use.
+//! One run of a checker: its context, its time limit, and its grants.
 
 use std::time::{Duration, Instant};
 
@@ -47,7 +47,7 @@ impl Run {
         &self.checker
     }
 
-    /// Counts the runs of this checker, from 1. Goes on across reloads.
+    /// The number of the run of this checker, from 1. Continues across reloads.
     pub fn number(&self) -> u64 {
         self.number
     }
@@ -74,7 +74,7 @@ impl Run {
         self.started.elapsed()
     }
 
-    /// The same in milliseconds, to the microsecond: for measurements.
+    /// The same in milliseconds, with the precision of a microsecond: for measurements.
     pub fn elapsed_ms(&self) -> f64 {
         (self.elapsed().as_secs_f64() * 1_000_000.0).round() / 1000.0
     }
@@ -94,12 +94,12 @@ impl Run {
         self.host.log(Level::Debug, message.as_ref());
     }
 
-    /// Logs a message.
+    /// Logs a message for information.
     pub fn info(&self, message: impl AsRef<str>) {
         self.host.log(Level::Info, message.as_ref());
     }
 
-    /// Logs a warning.
+    /// Logs a warning that needs attention.
     pub fn warn(&self, message: impl AsRef<str>) {
         self.host.log(Level::Warn, message.as_ref());
     }
@@ -160,7 +160,7 @@ impl Run {
     }
 }
 
-/// For native tests.
+/// Constructors and inspection for native tests.
 #[cfg(not(target_arch = "wasm32"))]
 impl Run {
     /// A first run with an empty store and a time limit of five seconds, which begins now.
@@ -185,7 +185,7 @@ impl Run {
         Self { number: self.number + 1, started: Instant::now(), ..self }
     }
 
-    /// Grants a secret.
+    /// Grants a secret to the run.
     #[must_use]
     pub fn with_secret(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.host.granted.secrets.insert(name.into(), value.into());
@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn a_ping_has_the_time_that_the_run_has_left() {
         let run = Run::for_test().with_ping("gw", Duration::from_secs(3));
-        // Far more than three seconds, also on a machine that is slow between these two lines.
+        // Far more than three seconds, even on a machine that is slow between these two lines.
         let run = run.with_time_limit(Duration::from_secs(60));
         assert_eq!(run.ping("gw").unwrap().round_trip, Duration::from_secs(3));
         let run = run.with_time_limit(Duration::from_secs(1));

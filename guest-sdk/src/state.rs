@@ -26,14 +26,14 @@ pub struct State<'a> {
 /// Why the store could not keep or return a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StateError {
-    /// The host refuses it, with the limit that would be exceeded.
+    /// The host rejects it, because it would exceed a limit, which is named.
     Refused(String),
-    /// The value cannot be written as JSON, or is not what the caller expects:
-    /// perhaps an earlier version of the component left it.
+    /// The value cannot be serialised as JSON, or has another type than the caller expects: an earlier version of
+    /// the component may have stored it.
     Unfit {
         /// The key of the value.
         key: String,
-        /// The reason.
+        /// The error in one sentence.
         reason: String,
     },
 }

@@ -1,5 +1,5 @@
-//! Compiles the standard components and embeds them: `OUT_DIR/standard.rs` is
-//! the table that `src/standard.rs` shows.
+//! Compiles the standard components and embeds them: `OUT_DIR/standard.rs` is the table that `src/standard.rs`
+//! includes.
 
 use std::env;
 use std::fmt::Write;
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use bellwether_guest_builder::build_guests;
 
-/// The packages, with the folder where a component of that kind lies in an operator's root.
+/// The packages, with the folder of such components in an operator's root.
 const STANDARD: [(&str, &str); 3] = [
     ("checkers", "bellwether-checker-http"),
     ("checkers", "bellwether-checker-tcp"),
@@ -41,7 +41,7 @@ fn embed() -> Result<()> {
     let components = build_guests(&STANDARD.map(|(_, package)| package), root, &out_dir)?;
     let mut table = String::from("&[\n");
     for ((folder, _), (name, path)) in STANDARD.iter().zip(components) {
-        // Copied, so that another build of the guests does not change this one's under its feet.
+        // Copied, so that another build of the guests does not change this one's input.
         let kept = out_dir.join(format!("{folder}-{name}.wasm"));
         fs::copy(&path, &kept).with_context(|| format!("{} cannot be copied", path.display()))?;
         writeln!(table, "    ({folder:?}, {name:?}, include_bytes!({:?})),", kept.display().to_string())?;
@@ -51,8 +51,8 @@ fn embed() -> Result<()> {
     fs::write(&file, table).with_context(|| format!("{} cannot be written", file.display()))
 }
 
-/// Of functions whose machine code is the same, one is kept: a tenth of the binary, most of it the same
-/// generic code for different types. Only lld can do so, which is what links for this target.
+/// Functions with identical machine code are merged: this saves a tenth of the binary, most of it the same generic
+/// code for different types. Only lld can do so, which is the linker for this target.
 fn fold_identical_code() {
     let target = env::var("TARGET").unwrap_or_default();
     let optimised = env::var("PROFILE").is_ok_and(|profile| profile == "release");

@@ -1,14 +1,14 @@
-//! What browsers cost the health endpoint and the checks, while a module changes again and again:
-//! none of them; so many on the live stream of another daemon on this machine, which is what the
-//! machine has to bear for them in any case; so many on the stream of the daemon that is asked; and so
-//! many that load their page again as well. Side by side, round by round.
+//! The effect of browsers on the health endpoint and the checks, while a module changes repeatedly: without
+//! browsers; with browsers on the live stream of another daemon on this machine, which shows the load of the
+//! machine itself; with browsers on the stream of the measured daemon; and with browsers that also reload their
+//! page. Side by side, round by round.
 //!
 //! ```console
 //! $ cargo build --release
 //! $ BELLWETHER_BINARY=target/release/bellwether cargo bench -p bellwether-tests --bench console_load
 //! ```
-//! `ROUNDS` (9), `SECONDS` (4) and `BROWSERS` (200) in the environment change how long it takes. The
-//! ratios are taken within a round, since machines have good and bad minutes.
+//! `ROUNDS` (9), `SECONDS` (4) and `BROWSERS` (200) in the environment change the duration. The ratios are computed
+//! within a round, because the speed of a machine varies.
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -25,13 +25,13 @@ use bellwether_tests::usage;
 use bellwether_tests::web::Web;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// Between two questions to the health endpoint.
+/// The interval between two requests to the health endpoint.
 const PACE: Duration = Duration::from_millis(2);
-/// Between two changes of the module that changes: faster than a browser is told.
+/// The interval between two changes of the module: shorter than that of a browser's events.
 const CHANGE: Duration = Duration::from_millis(150);
-/// Between two looks at what the checkers last saw; they run less often.
+/// The interval between two reads of the checkers' observations; they run less often.
 const LOOK: Duration = Duration::from_millis(100);
-/// A browser loads its page again this often, when only checkers have news.
+/// The interval at which a browser reloads its page, when only checkers have changed.
 const PAGE: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -61,7 +61,7 @@ fn main() {
     let mut seen: Vec<[Measured; KINDS.len()]> = Vec::new();
     for round in 0..rounds {
         let mut measured = [Measured::default(); KINDS.len()];
-        // None of them always comes first.
+        // The order alternates, so that none always comes first.
         for turn in 0..KINDS.len() {
             let index = (round + turn) % KINDS.len();
             let kind = KINDS[index];
@@ -117,7 +117,7 @@ grant = {{ connect = ["{address}"] }}
     )
 }
 
-/// What was seen in a part of a round. Times in microseconds.
+/// The measurements in a part of a round. Times in microseconds.
 #[derive(Debug, Default, Clone, Copy)]
 struct Measured {
     health_p50: f64,
@@ -126,11 +126,11 @@ struct Measured {
     check_p99: f64,
     /// Of one processor, in percent.
     cpu: f64,
-    /// Changes that each browser was told in a second.
+    /// The number of events per browser and second.
     told: f64,
 }
 
-/// The other daemon has as much to do in every part.
+/// The other daemon has the same load in every part.
 fn measure(asked: &Node, another: &Node, time: Duration) -> Measured {
     let over = Arc::new(AtomicBool::new(false));
     let restless = [asked, another].map(|node| spawn_restless(&node.root, &over));
@@ -153,7 +153,7 @@ fn measure(asked: &Node, another: &Node, time: Duration) -> Measured {
     }
 }
 
-/// Suspends a module and resumes it, again and again.
+/// Suspends a module and resumes it, repeatedly.
 fn spawn_restless(root: &Root, over: &Arc<AtomicBool>) -> JoinHandle<()> {
     let (path, over) = (root.path().to_owned(), Arc::clone(over));
     thread::spawn(move || {
@@ -167,7 +167,7 @@ fn spawn_restless(root: &Root, over: &Arc<AtomicBool>) -> JoinHandle<()> {
     })
 }
 
-/// Collects how long each run of a checker component took, in microseconds.
+/// Collects the duration of each run of a checker component, in microseconds.
 fn spawn_watcher(root: &Root, over: &Arc<AtomicBool>) -> JoinHandle<Vec<f64>> {
     let (path, over) = (root.path().to_owned(), Arc::clone(over));
     thread::spawn(move || {
@@ -186,7 +186,7 @@ fn spawn_watcher(root: &Root, over: &Arc<AtomicBool>) -> JoinHandle<Vec<f64>> {
     })
 }
 
-/// Asks again and again on one connection; the times in microseconds.
+/// Sends requests repeatedly on one connection; the times in microseconds.
 fn ask_health(health: SocketAddr, time: Duration) -> Vec<f64> {
     let mut stream = TcpStream::connect(health).expect("the health endpoint");
     stream.set_nodelay(true).expect("no delay");
@@ -203,7 +203,7 @@ fn ask_health(health: SocketAddr, time: Duration) -> Vec<f64> {
     times
 }
 
-/// Browsers, read by one thread: what they cost themselves is the same as little as can be.
+/// Browsers, read by one thread, so that their own cost is small and constant.
 struct Crowd {
     opened: Instant,
     over: Arc<AtomicBool>,
@@ -228,7 +228,7 @@ impl Crowd {
         Self { opened: Instant::now(), over, readers }
     }
 
-    /// How many changes each of them was told in a second.
+    /// The number of events per browser and second.
     fn close(self, browsers: usize) -> f64 {
         let open = self.opened.elapsed();
         self.over.store(true, Ordering::Relaxed);
@@ -279,7 +279,7 @@ fn read_streams(mut streams: Vec<TcpStream>, over: &AtomicBool) -> usize {
     told
 }
 
-/// Each browser loads its page at its time, over a connection that all of them take turns on.
+/// Each browser reloads its page at its time, over a connection that all of them share.
 fn load_pages(console: SocketAddr, token: &str, browsers: usize, over: &AtomicBool) -> usize {
     let pause = PAGE / u32::try_from(browsers.max(1)).expect("not so many");
     let mut buffer = vec![0; 1 << 20];
@@ -303,7 +303,7 @@ fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.get(index).copied().unwrap_or(f64::NAN)
 }
 
-/// The median, and the least and the most.
+/// The median, the minimum and the maximum.
 fn summary(values: impl Iterator<Item = f64>) -> String {
     let mut values: Vec<f64> = values.collect();
     let median = quantile(&mut values, 0.5);
@@ -311,7 +311,7 @@ fn summary(values: impl Iterator<Item = f64>) -> String {
     format!("{median:>9.2}  ({least:.2} to {most:.2})")
 }
 
-/// One of the numbers.
+/// One of the measurements.
 type Number = fn(&Measured) -> f64;
 
 fn report(seen: &[[Measured; KINDS.len()]]) {

@@ -1,12 +1,12 @@
-//! From `kill -9` of the application to the first 503, and to the first sign
-//! of life of the next process: the whole daemon, as it is used.
+//! The time from `kill -9` of the application to the first 503, and to the first output of the next process: with
+//! the whole daemon.
 //!
 //! ```console
 //! $ cargo build --release
 //! $ BELLWETHER_BINARY=target/release/bellwether cargo bench -p bellwether-tests --bench death_to_answer
 //! ```
-//! `ROUNDS` (200) says how often. The next process is a shell that writes into
-//! a pipe, so its figure holds the start of a shell.
+//! `ROUNDS` (200) sets the number of rounds. The next process is a shell that writes to a pipe, so its figure
+//! includes the start of a shell.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -44,7 +44,7 @@ fn main() {
         pid = read_pid(&mut births);
         to_birth.push(killed.elapsed());
         eventually("the module is ready again", || (probe.ask() == 200).then_some(()));
-        // Up for longer than the longest backoff: the next restart is made at once again.
+        // Up for longer than the longest backoff: the next restart is immediate again.
         std::thread::sleep(Duration::from_millis(150));
     }
     report("kill -9 to the first 503", &mut to_no);
@@ -52,7 +52,7 @@ fn main() {
 }
 
 fn module(pipe: &Path) -> String {
-    // A recovery after 1 ms of being well: every restart is made at once.
+    // The application has recovered after 1 ms: every restart is immediate.
     format!(
         r#"
 [restart]
@@ -73,7 +73,7 @@ fn read_pid(births: &mut File) -> u32 {
     String::from_utf8_lossy(&text[..length]).trim().parse().expect("a process id")
 }
 
-/// One connection that asks again and again, as a load balancer that never sleeps.
+/// One connection with continuous requests, like a load balancer without an interval.
 struct Probe(TcpStream);
 
 impl Probe {

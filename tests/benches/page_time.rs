@@ -1,13 +1,13 @@
-//! How long the pages of the console take, with 200 modules and 100,000 records in the journal: from
-//! the request to the last byte of the answer, on one connection over the loopback.
+//! The response time of the console's pages, with 200 modules and 100,000 records in the journal: from the request
+//! to the last byte of the response, on one connection over the loopback.
 //!
 //! ```console
 //! $ cargo build --release
 //! $ BELLWETHER_BINARY=target/release/bellwether cargo bench -p bellwether-tests --bench page_time
 //! ```
-//! `ROUNDS` (200), `MODULES` (200) and `RECORDS` (100000) in the environment change how much there is.
-//! A fifth of the records is of one module, the others are of all of them alike. The records are those
-//! of a real start, copied into the past.
+//! `ROUNDS` (200), `MODULES` (200) and `RECORDS` (100000) in the environment change the amounts. A fifth of the
+//! records belongs to one module, the others are distributed evenly. The records are those of a real start, copied
+//! into the past.
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
@@ -21,7 +21,7 @@ use bellwether_tests::root::Root;
 use rusqlite::{Connection, params};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What is asked for. The first module has a long past.
+/// The measured pages. The first module has a long history.
 const PAGES: [&str; 13] = [
     "/",
     "/modules/m000",
@@ -87,7 +87,7 @@ fn module() -> String {
         let checker = format_args!(
             "[[checker]]\nname = \"{name}\"\nprocess = {{ kept = \"start\", at-least = {count} }}\n"
         );
-        // To a String nothing fails to be written.
+        // Writing to a String cannot fail.
         let _ = text.write_fmt(checker);
     }
     text
@@ -100,7 +100,7 @@ fn all_ready(daemon: &Daemon, modules: usize) {
     });
 }
 
-/// Copies what is in the journal into the past until there is so much of it.
+/// Copies the records of the journal into the past until there are enough.
 fn fill(journal: &Path, records: usize) -> usize {
     let journal = Connection::open(journal).expect("the journal");
     let count = |sql: &str| -> i64 { journal.query_row(sql, [], |row| row.get(0)).expect("a number") };
@@ -109,7 +109,7 @@ fn fill(journal: &Path, records: usize) -> usize {
     let all = count("SELECT count(*) FROM records");
     let one = count("SELECT count(*) FROM records WHERE module = 'm000'");
     let (copies_of_all, copies_of_one) = (wanted * 4 / 5 / all, wanted / 5 / one);
-    // What is there is the oldest now; every copy is a minute younger than the one before.
+    // The existing records are the newest; each copy is a minute older than the one before.
     let copies = copies_of_all + copies_of_one;
     journal.execute("UPDATE records SET wall = wall - 60000000 * ?1", [copies]).expect("older");
     let mut next = highest;

@@ -1,12 +1,12 @@
-//! From the start of the daemon to its first answer, and to the first yes for an
-//! application that runs already: after a `kill -9` of the daemon, with the
-//! machine code of the components kept (warm), and without (cold).
+//! The time from the start of the daemon to its first answer, and to the first 200 for an application that is
+//! already running: after a `kill -9` of the daemon, with the machine code of the components in the cache (warm),
+//! and without (cold).
 //!
 //! ```console
 //! $ cargo build --release
 //! $ BELLWETHER_BINARY=target/release/bellwether cargo bench -p bellwether-tests --bench start_to_answer
 //! ```
-//! `ROUNDS` (50) says how often. The module has a process checker and an `http` checker.
+//! `ROUNDS` (50) sets the number of rounds. The module has a process checker and an `http` checker.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -19,7 +19,7 @@ use bellwether_tests::daemon::{Daemon, end_applications};
 use bellwether_tests::root::Root;
 use bellwether_tests::web::Web;
 
-/// No start takes so long.
+/// Longer than any start takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() {
@@ -68,7 +68,7 @@ fn start(root: &Root) -> Child {
         .expect("the daemon starts")
 }
 
-/// The status, if anybody answers.
+/// The status, if there is an answer.
 fn ask(health: SocketAddr) -> Option<u16> {
     let mut stream = TcpStream::connect(health).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;

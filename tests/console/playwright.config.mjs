@@ -1,5 +1,5 @@
-// Two browsers at a time, each with a daemon and ports of its own: a test waits more than it computes. A
-// test that fails leaves its trace, a picture, and the daemon's log, journal and files in a folder of
+// Two browsers at a time, each with its own daemon and ports: a test waits more than it computes. A
+// test that fails leaves its trace, a screenshot, and the daemon's log, journal and files in a folder of
 // outputDir, which its message names.
 export default {
   testDir: "tests",
@@ -11,7 +11,7 @@ export default {
   outputDir: process.env.FAILED,
   use: {
     screenshot: "only-on-failure",
-    // Without snapshots of the pages: they would put a script of Playwright's into each, and the tests look
+    // Without page snapshots: they would add a script of Playwright to each page, and the tests check
     // which scripts there are.
     trace: { mode: "retain-on-failure", snapshots: false, screenshots: true, sources: true },
     browserName: "chromium",

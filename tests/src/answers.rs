@@ -1,7 +1,8 @@
-//! What the daemon answers, as far as the tests read it.
+//! The daemon's answers, as far as the tests read them.
 //!
-//! This is the tests' own view of the contract, and not the daemon's types: a field that is renamed there
-//! is missed here. What the tests do not read is not named; what they read must be there, and of its kind.
+//! This is the tests' own definition of the contract, and not the daemon's types: a field that is renamed there is
+//! missing here. Fields that the tests do not read are omitted; those that they read must exist and have the right
+//! type.
 
 mod event;
 mod reports;
@@ -20,18 +21,18 @@ pub use status::{
     Quarantine, State, Status, Verdict, Waiting, Wanted,
 };
 
-/// What was printed or answered, as this.
+/// Parses output or an answer as this type.
 ///
 /// # Panics
-/// If it is something else; says what.
+/// If it has another form; the message shows it.
 pub fn read<T: DeserializeOwned>(text: &str) -> T {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in:\n{text}"))
 }
 
-/// The same of every line.
+/// The same for every line.
 ///
 /// # Panics
-/// If one is something else; says which.
+/// If a line has another form; the message shows it.
 pub fn read_lines<T: DeserializeOwned>(text: &str) -> Vec<T> {
     text.lines().map(read).collect()
 }

@@ -1,4 +1,4 @@
-//! The daemon's own API on its local socket, asked without a client in between.
+//! Requests to the daemon's API on its local socket, without a client in between.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -10,26 +10,24 @@ use serde_json::Value;
 use crate::answers::{Module, Status, read};
 use crate::eventually::PATIENCE;
 
-/// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// 200, 404, …
     pub status: u16,
     body: String,
 }
 
 impl Answer {
-    /// The body, as this.
+    /// Parses the body as this type.
     ///
     /// # Panics
-    /// If it is something else.
+    /// If it has another form.
     pub fn read<T: DeserializeOwned>(&self) -> T {
         assert_eq!(self.status, 200, "{}", self.body);
         read(&self.body)
     }
 }
 
-/// What came back, if all of it did: nobody may listen, or no more.
+/// The answer, if it is complete: there may be no daemon, or none any more.
 pub fn ask(root: &Path, method: &str, path: &str) -> Option<Answer> {
     let mut stream = UnixStream::connect(root.join("bellwether.sock")).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
@@ -40,17 +38,17 @@ pub fn ask(root: &Path, method: &str, path: &str) -> Option<Answer> {
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    // Half an answer is none.
+    // An incomplete answer does not count.
     serde_json::from_str::<Value>(body).ok()?;
     Some(Answer { status, body: body.to_owned() })
 }
 
-/// The status, if somebody answers and says it.
+/// The status, if there is an answer.
 pub fn status(root: &Path) -> Option<Status> {
     ask(root, "GET", "/status").filter(|answer| answer.status == 200).map(|answer| answer.read())
 }
 
-/// A module of the status; nothing if nobody answers, or there is none of that name.
+/// A module of the status; `None` if there is no answer, or none has that name.
 pub fn module(root: &Path, name: &str) -> Option<Module> {
     status(root)?.modules.into_iter().find(|module| module.name == name)
 }

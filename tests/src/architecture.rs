@@ -1,5 +1,5 @@
 //! Compares `host/ARCHITECTURE.md` and `CONTRIBUTING.md` with the tree, where a machine can: crates and their
-//! dependencies, who compiles large libraries, paths, and where code for one operating system is.
+//! dependencies, which crates compile large libraries, paths, and the location of code for one operating system.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -35,14 +35,14 @@ const OF_ONE_SYSTEM: [&str; 13] = [
 ];
 /// Where the unit tests of a file begin. A declaration without a body is followed by more of the file.
 const UNIT_TESTS: &str = "#[cfg(test)]\nmod tests {";
-/// Folders that are made by the daemon and by cargo, and are not in the repository.
+/// Folders that the daemon and cargo create, which are not in the repository.
 const MADE: [&str; 2] = ["state/", "target/"];
 
-/// The packages that a `Cargo.toml` names.
+/// The dependencies in a `Cargo.toml`.
 struct Manifest {
-    /// What the crate is built of, and its build script.
+    /// The dependencies of the crate and of its build script.
     build: Names,
-    /// What its tests need besides.
+    /// The further dependencies of its tests.
     test: Names,
 }
 
@@ -63,7 +63,7 @@ impl Manifest {
         }
     }
 
-    /// The crates of `host/` that this crate is built of, by the names of their folders.
+    /// The crates of `host/` that this crate depends on, by the names of their folders.
     fn crates(&self) -> Names {
         own(&self.build)
     }
@@ -120,7 +120,7 @@ fn cells(row: &str) -> Vec<String> {
     row.trim().trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()
 }
 
-/// What is in back quotes.
+/// The texts in back quotes.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
@@ -129,7 +129,7 @@ fn all_quoted(text: &str) -> Names {
     quoted(text).map(str::to_owned).collect()
 }
 
-/// The rows of the table of crates, in their order: the crate, and what it may depend on.
+/// The rows of the table of crates, in their order: the crate, and its allowed dependencies.
 fn table_of_crates() -> Vec<(String, Names)> {
     let row = |cells: Vec<String>| match &cells[..] {
         [name, _, depends] => (quoted(name).collect::<String>(), all_quoted(depends)),
@@ -138,7 +138,7 @@ fn table_of_crates() -> Vec<(String, Names)> {
     table("The crates").into_iter().map(row).collect()
 }
 
-/// The other crates that depend on any of these, directly or through others.
+/// The other crates that depend on any of these, directly or indirectly.
 fn dependents(on: &Names, manifests: &BTreeMap<String, Manifest>) -> Names {
     let mut reached = on.clone();
     loop {
@@ -155,8 +155,8 @@ fn dependents(on: &Names, manifests: &BTreeMap<String, Manifest>) -> Names {
     }
 }
 
-/// The paths of a text that are not there, each with the number of its line. A path is relative to the repository, to
-/// the folder of the document, or to a path earlier in the same line. Blocks of code are left out.
+/// The paths in a text that do not exist, each with the number of its line. A path is relative to the repository,
+/// to the folder of the document, or to a path earlier in the same line. Blocks of code are skipped.
 fn missing_paths(text: &str, document: &str) -> (usize, Vec<String>) {
     let top = repository();
     let beside = top.join(document).parent().unwrap().to_owned();
@@ -207,7 +207,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// As `host/CRATE/src/…`.
+/// In the form `host/CRATE/src/…`.
 fn files_of_one_system() -> Names {
     let host = repository().join("host");
     let crates = manifests().into_keys().filter(|name| name != OS);
@@ -234,7 +234,7 @@ fn every_crate_depends_on_what_the_table_says() {
     );
 }
 
-/// Rows above a crate's own are what it may depend on, so there can be no cycle.
+/// A crate may depend only on those in rows above its own, so there can be no cycle.
 #[test]
 fn a_crate_depends_only_on_crates_above_it() {
     let mut above = Names::new();

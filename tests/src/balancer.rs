@@ -1,4 +1,4 @@
-//! Load balancers as the guide configures them (`docs/load-balancers.md`), in front of two nodes.
+//! Load balancers with the configurations of the guide (`docs/load-balancers.md`), in front of two nodes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,23 +18,24 @@ use crate::root::{beside, free_address};
 
 const GUIDE: &str = include_str!("../../docs/load-balancers.md");
 
-/// So many requests in a row reach every server that gets any.
+/// This many requests in a row reach every server that gets any.
 const SAMPLE: usize = 12;
 
-/// One of the guide.
+/// A load balancer of the guide.
 #[derive(Debug, Clone, Copy)]
 pub struct Kind {
-    /// Its heading.
+    /// Its heading in the guide.
     pub title: &'static str,
-    /// What runs.
+    /// The program that is run.
     pub program: &'static str,
     /// The name of its configuration.
     file: &'static str,
-    /// How it is run in the foreground, where the guide has no command for it: `FOLDER`, `FILE` and `FRONT` (where it listens) stand for what they say.
+    /// How it is run in the foreground, where the guide has no command for it: `FOLDER`, `FILE` and `FRONT` (its
+    /// address) are placeholders.
     arguments: &'static [&'static str],
 }
 
-/// All of the guide.
+/// All load balancers of the guide.
 pub const ALL: [Kind; 9] = [
     Kind {
         title: "HAProxy",
@@ -129,25 +130,25 @@ fn blocks(title: &str) -> Vec<(&'static str, &'static str)> {
 /// The first block in a language of a section of the guide.
 ///
 /// # Panics
-/// If there is none.
+/// If there is none in the guide.
 pub fn block(title: &str, language: &str) -> &'static str {
     blocks(title).into_iter().find(|(of, _)| *of == language).expect("the section has such a block").1
 }
 
-/// Where all of a farm are.
+/// The addresses of two nodes and their load balancer.
 #[derive(Debug, Clone, Copy)]
 pub struct Places {
-    /// Where clients ask.
+    /// The address for clients of the load balancer.
     pub front: SocketAddr,
     application: SocketAddr,
     health: SocketAddr,
     agent: SocketAddr,
-    /// Where a load balancer takes commands.
+    /// The address for commands to the load balancer.
     control: SocketAddr,
 }
 
 impl Places {
-    /// Free ones.
+    /// Addresses that are free at present.
     pub fn free() -> Self {
         let [front, application, health, agent, control] = std::array::from_fn(|_| free_address());
         Self { front, application, health, agent, control }
@@ -157,17 +158,17 @@ impl Places {
         if node == 1 { first } else { beside(first) }
     }
 
-    /// Where the application of node 1 or 2 serves.
+    /// The address of the application of node 1 or 2.
     pub fn application(&self, node: usize) -> SocketAddr {
         Self::of(self.application, node)
     }
 
-    /// Where that node answers load balancers.
+    /// The address of that node's health endpoint.
     pub fn health(&self, node: usize) -> SocketAddr {
         Self::of(self.health, node)
     }
 
-    /// Text of the guide, with these places in it, as it is meant for that node.
+    /// A text of the guide, with these addresses in it, for that node.
     fn put_into(&self, text: &str, node: usize) -> String {
         let host = |node| self.application(node).ip().to_string();
         let (this, other) = (host(node), host(3 - node));
@@ -203,7 +204,7 @@ impl Places {
 }
 
 impl Kind {
-    /// Where its program is, if it is installed. If not, that is said.
+    /// The path of its program, if it is installed. Otherwise that is reported.
     pub fn installed(&self) -> Option<PathBuf> {
         let found = find(self.program);
         if found.is_none() {
@@ -217,7 +218,7 @@ impl Kind {
         blocks(self.title)
     }
 
-    /// What the guide adds to the file of a node.
+    /// The guide's addition to the file of a node.
     pub fn node_file(&self, places: &Places, node: usize) -> String {
         let blocks = self.blocks();
         let block =
@@ -225,7 +226,7 @@ impl Kind {
         block.map_or_else(String::new, |(_, text)| places.put_into(text, node) + "\n")
     }
 
-    /// What the guide adds to the file of the module on a node, behind the line `[commands]`.
+    /// The guide's addition to the file of the module on a node, after the line `[commands]`.
     pub fn module_file(&self, places: &Places, node: usize) -> String {
         let blocks = self.blocks();
         let more = blocks
@@ -236,7 +237,7 @@ impl Kind {
     }
 }
 
-/// A load balancer that runs. It ends with its test.
+/// A running load balancer. It ends with its test.
 #[derive(Debug)]
 pub struct Balancer {
     child: Guarded,
@@ -245,7 +246,7 @@ pub struct Balancer {
 }
 
 impl Balancer {
-    /// As the guide has it.
+    /// With the configuration of the guide.
     ///
     /// # Panics
     /// If it cannot be started.
@@ -272,13 +273,13 @@ impl Balancer {
         for home in ["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"] {
             command.env(home, folder.path());
         }
-        // Caddy's place for commands is the same for all of them, unless it is told otherwise.
+        // Caddy's default address for commands is always the same.
         command.env("CADDY_ADMIN", format!("unix/{}", folder.path().join("admin.sock").display()));
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log file")).stderr(log);
         Self { child: start(&mut command), front: places.front, folder }
     }
 
-    /// Waits until requests go to exactly these nodes.
+    /// Waits until requests are sent to exactly these nodes.
     ///
     /// # Panics
     /// If that never happens.
@@ -290,7 +291,7 @@ impl Balancer {
         });
     }
 
-    /// What it has said.
+    /// Its output so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }

@@ -1,13 +1,13 @@
-//! Chance that can be repeated: equal seeds give equal choices.
+//! Repeatable random choices: equal seeds give equal choices.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// xorshift64*, which is random enough to choose what to do next.
+/// xorshift64*, which is random enough for choosing the next action.
 #[derive(Debug, Clone)]
 pub struct Chance(u64);
 
 impl Chance {
-    /// From the variable `BELLWETHER_SEED`, else from the clock. Says which.
+    /// The seed is the variable `BELLWETHER_SEED`, or else from the clock. It is printed.
     pub fn new() -> Self {
         let given = std::env::var("BELLWETHER_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = given.unwrap_or_else(|| {
@@ -25,7 +25,7 @@ impl Chance {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
     }
 
-    /// From 0 up to, and without, `end`.
+    /// A number from 0 to `end`, exclusive.
     pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end.max(1)
     }
@@ -33,7 +33,7 @@ impl Chance {
     /// One of these.
     ///
     /// # Panics
-    /// If there are none.
+    /// If there are no choices.
     pub fn one_of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         let at = usize::try_from(self.below(choices.len() as u64)).unwrap_or(0);
         choices.get(at).expect("something to choose from")

@@ -1,4 +1,4 @@
-//! An OpenTelemetry collector: it decodes what it is told, and can be down, slow or back again.
+//! An OpenTelemetry collector: it decodes requests, and can be down, slow or back again.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,40 +10,39 @@ use prost::Message as _;
 
 use crate::eventually::PATIENCE;
 
-/// What it does with a request.
+/// How it handles a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Manner {
-    /// It takes it.
+    /// It accepts the request.
     #[default]
     Takes,
-    /// It answers 503.
+    /// It answers with 503.
     Refuses,
-    /// It answers nothing, and keeps the connection.
+    /// It does not answer, and keeps the connection.
     Hangs,
 }
 
-/// What it has taken, and who asked.
+/// The accepted requests, and the heads of all.
 #[derive(Debug, Default)]
 pub struct Taken {
-    /// Each request with numbers.
+    /// Each request with metrics.
     pub metrics: Vec<ExportMetricsServiceRequest>,
     /// Each request with records.
     pub logs: Vec<ExportLogsServiceRequest>,
-    /// The heads of all requests, those that were not taken too.
+    /// The heads of all requests, including those that were not accepted.
     pub heads: Vec<String>,
 }
 
 /// The server. It answers until the test process ends.
 #[derive(Debug, Clone)]
 pub struct Collector {
-    /// Where it listens.
     pub address: SocketAddr,
     manner: Arc<Mutex<Manner>>,
     taken: Arc<Mutex<Taken>>,
 }
 
 impl Collector {
-    /// One of this manner.
+    /// A collector with this behaviour.
     ///
     /// # Panics
     /// If there is no free port.
@@ -55,19 +54,19 @@ impl Collector {
         std::thread::spawn(move || {
             let mut held = Vec::new();
             for stream in listener.incoming().flatten() {
-                // A client that breaks off gets no answer.
+                // A client that disconnects gets no answer.
                 held.extend(server.answer(stream).ok().flatten());
             }
         });
         collector
     }
 
-    /// From now on.
+    /// Sets the behaviour from now on.
     pub fn becomes(&self, manner: Manner) {
         *self.manner.lock().unwrap_or_else(PoisonError::into_inner) = manner;
     }
 
-    /// What it has taken.
+    /// The requests it has accepted.
     pub fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }

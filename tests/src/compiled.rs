@@ -1,8 +1,8 @@
 //! Machine code of the components that most tests use, compiled once for all of them.
 //!
-//! A debug build of the daemon takes seconds to compile what it brings along, and each test has a daemon of
-//! its own. So one daemon does it first, and what it leaves in `state/compiled` is laid into every new root,
-//! with the key that its entries are signed with: to the next daemon it is what the one before it has kept.
+//! A debug build of the daemon takes seconds to compile its built-in components, and each test has a daemon of its
+//! own. Therefore one daemon compiles them first, and its `state/compiled` is copied into every new root, with the
+//! key of its entries: the next daemon treats them as left by its predecessor.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -18,14 +18,14 @@ use crate::guest;
 use crate::root::Root;
 use crate::web::Web;
 
-/// What tests drop into their roots, besides what is part of the binary.
+/// Guests that tests add to their roots, besides those that are part of the binary.
 const GUESTS: [(&str, &[u8]); 3] =
     [("granted", guest::GRANTED), ("hostile", guest::HOSTILE), ("reach", guest::REACH)];
 
-/// Lays it into a root that no daemon has run on.
+/// Copies it into a root without a daemon.
 ///
 /// # Panics
-/// If that fails.
+/// If the copy fails.
 pub fn lay_into(root: &Path) {
     static COMPILED: OnceLock<PathBuf> = OnceLock::new();
     let compiled = COMPILED.get_or_init(|| ready().expect("components can be compiled beforehand"));
@@ -34,7 +34,8 @@ pub fn lay_into(root: &Path) {
     copy(compiled, &state.join("compiled")).expect("compiled components can be copied");
 }
 
-/// The folder, for this very binary, made if it is not there. Others who want it wait meanwhile.
+/// The folder for exactly this binary, created if it does not exist. Other processes that need it wait in the
+/// meantime.
 fn ready() -> io::Result<PathBuf> {
     let all = target_folder().join("compiled-for-tests");
     fs::create_dir_all(&all)?;
@@ -44,7 +45,7 @@ fn ready() -> io::Result<PathBuf> {
     let lock = File::create(all.join("lock"))?;
     within(10 * PATIENCE, "other tests have compiled the components", || lock.try_lock().ok());
     if !folder.is_dir() {
-        // Of another binary.
+        // Folders of other binaries.
         for old in fs::read_dir(&all)?.flatten().filter(|entry| entry.path().is_dir()) {
             fs::remove_dir_all(old.path())?;
         }
@@ -76,7 +77,7 @@ fn own_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
 
-/// With the modes that the files have.
+/// With the modes of the files.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     own_folder(to)?;
     for entry in fs::read_dir(from)? {

@@ -1,7 +1,7 @@
-//! Guests of a few lines: what a function does goes in, a component comes out.
+//! Small guests: the body of a function becomes a component.
 //!
-//! They speak the first interface, `bellwether:guest@1.0.0`, straight in WebAssembly: what no
-//! compiler would let a person write can be written here.
+//! They use the first interface, `bellwether:guest@1.0.0`, directly in WebAssembly: this allows what no compiler
+//! would generate.
 
 mod witness;
 mod worlds;
@@ -13,7 +13,7 @@ pub use witness::{WITNESS, witness};
 
 use worlds::{FUNCTIONS, WORLDS};
 
-/// The interface as it was released first, and as it is.
+/// The interface as it was first released, and the present one.
 const FIRST_INTERFACE: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/guests/kept/guest-1.0.0.wit"));
 const INTERFACE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../guest-sdk/wit/guest.wit"));
@@ -23,18 +23,18 @@ const INTERFACE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../gu
 pub struct Guest {
     /// Its world: `checker`, `restart-script`, `stranger`, `tomorrow` or `neither`.
     pub world: &'static str,
-    /// Of `describe`, which leaves the address of an `about`: mostly `$about`.
+    /// The body of `describe`, which leaves the address of an `about`: mostly `$about`.
     pub describe: String,
-    /// Of `check`, which leaves the address of an observation: mostly the result of `$answer`.
-    /// Its parameters: `$run` and `$limit` (of time), and the rest by number.
+    /// The body of `check`, which leaves the address of an observation: mostly the result of `$answer`. Its
+    /// parameters: `$run` and `$limit` (of time), and the rest by number.
     pub check: String,
-    /// Of `plan`, which leaves the address of a result.
+    /// The body of `plan`, which leaves the address of a result.
     pub plan: Option<String>,
-    /// Of `cabi_realloc`, which leaves an address: mostly the result of `$room`.
+    /// The body of `cabi_realloc`, which leaves an address: mostly the result of `$room`.
     pub realloc: String,
     /// Further parts of the module.
     pub parts: String,
-    /// Of 64 KiB.
+    /// Its memory, in pages of 64 KiB.
     pub memory_pages: u32,
 }
 
@@ -55,16 +55,16 @@ impl Default for Guest {
 /// A `check` that passes with the words `allwell`.
 pub const WELL: &str = "(call $answer (i32.const 0) (i32.const 16) (i32.const 7))";
 
-/// Texts begin here in the guest's memory (see [`text`]).
+/// The address of texts in the guest's memory (see [`text`]).
 const TEXTS: usize = 1024;
 
 impl Guest {
-    /// A checker whose `check` does this.
+    /// A checker with this body of `check`.
     pub fn checking(check: impl Into<String>) -> Self {
         Self { check: check.into(), ..Self::default() }
     }
 
-    /// A restart script whose `plan` does this.
+    /// A restart script with this body of `plan`.
     pub fn planning(plan: impl Into<String>) -> Self {
         Self { world: "restart-script", plan: Some(plan.into()), ..Self::default() }
     }
@@ -78,7 +78,7 @@ impl Guest {
     /// The component.
     ///
     /// # Panics
-    /// If its parts make none.
+    /// If its parts are not a valid component.
     pub fn build(&self) -> Vec<u8> {
         let text = self.module();
         let mut module =
@@ -112,7 +112,7 @@ impl Guest {
                 r#"(func (export "bellwether:guest/plan@1.0.0#plan") (param $request i32) (result i32) {plan})"#
             ),
         };
-        // Only what it calls, so that no guest depends on what another one wants.
+        // Only the functions that it calls, so that no guest depends on what another one needs.
         let body = format!("{describe} {entry} {realloc} {parts}");
         let calls = |name: &str| {
             body.match_indices(name).any(|(at, _)| body[at + name.len()..].starts_with([' ', ')', '\n']))
@@ -152,8 +152,8 @@ fn shortened(text: &str) -> &str {
     text.get(..4000).unwrap_or(text)
 }
 
-/// A data segment with this text, and the expressions of its address and its length. Only one
-/// of them fits a guest.
+/// A data segment with this text, and the expressions of its address and its length. A guest can have only one of
+/// them.
 pub fn text(words: &str) -> (String, String) {
     let escaped: Vec<_> = words.bytes().map(|byte| format!("\\{byte:02x}")).collect();
     let escaped = escaped.concat();

@@ -1,4 +1,4 @@
-//! A server to compare with: what it is slow at, the machine is slow at.
+//! A server for comparison: if it is slow, the machine is slow.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -12,7 +12,7 @@ pub fn server() -> SocketAddr {
     let address = listener.local_addr().expect("its address");
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
-            // Whoever does not listen gets no answer.
+            // The client may have disconnected.
             let mut asked = [0; 1024];
             drop(stream.read(&mut asked).and_then(|_| stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")));
         }

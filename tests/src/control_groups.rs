@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-/// Module and command.
+/// The levels of module and command.
 const LEVELS: usize = 2;
 
-/// Takes away the groups of daemons in which nobody is, as far as that is possible. One that is being used in this
-/// instant is made anew by its daemon.
+/// Removes the groups of daemons that contain no process, as far as that is possible. A group that is just being
+/// used is created again by its daemon.
 pub fn sweep() {
     let Some(own) = own_folder() else { return };
     for entry in fs::read_dir(own).into_iter().flatten().flatten() {
@@ -19,13 +19,13 @@ pub fn sweep() {
     }
 }
 
-/// Whether a daemon that runs as this process does gets control groups.
+/// Whether a daemon that is started like this process gets control groups.
 pub fn are_there() -> bool {
     let writable = |path: &Path| access(path, Access::WRITE_OK).is_ok();
     own_folder().is_some_and(|folder| writable(&folder) && writable(&folder.join("cgroup.procs")))
 }
 
-/// The kernel refuses where somebody is.
+/// The kernel refuses to remove a group with processes.
 fn remove(folder: &Path, levels: usize) {
     if levels > 0 {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -37,7 +37,7 @@ fn remove(folder: &Path, levels: usize) {
     drop(fs::remove_dir(folder));
 }
 
-/// Where the group of this process is, if there are control groups of version 2.
+/// The folder of this process's group, if there are control groups of version 2.
 fn own_folder() -> Option<PathBuf> {
     let own = fs::read_to_string("/proc/self/cgroup").ok()?;
     let path = own.lines().find_map(|line| line.strip_prefix("0::/"))?;

@@ -20,7 +20,7 @@ use crate::eventually::{PATIENCE, eventually, wait};
 use crate::http::{self, Response};
 use crate::process::{Guarded, is_alive, kill_group, signal, start};
 
-/// A running daemon. When it is dropped, it and the applications that it keeps are ended.
+/// A running daemon. When it is dropped, it and its kept applications are killed.
 #[derive(Debug)]
 pub struct Daemon {
     child: Guarded,
@@ -30,42 +30,42 @@ pub struct Daemon {
     conditions: Conditions,
 }
 
-/// What is different from a daemon that anybody starts.
+/// The differences from a daemon with defaults.
 #[derive(Debug, Clone, Default)]
 pub struct Conditions {
-    /// More variables.
+    /// Additional variables of its environment.
     pub variables: Vec<(String, OsString)>,
-    /// The user and group that it runs as. The root has to be theirs.
+    /// The user and group that it runs as. The root has to belong to them.
     pub user: Option<u32>,
-    /// So many files it may have open without asking for more.
+    /// Its soft limit of open files.
     pub open_files: Option<u64>,
-    /// So many files it may have open, and not one more.
+    /// Its hard limit of open files.
     pub most_open_files: Option<u64>,
-    /// It finds no machine code that was compiled before.
+    /// It finds no cached machine code.
     pub compiles_all: bool,
 }
 
 impl Daemon {
-    /// `bellwether run` on this root, and waits until it can be asked.
+    /// Runs `bellwether run` on this root, and waits until it answers.
     ///
     /// # Panics
-    /// If it does not come up.
+    /// If it does not start.
     pub fn run(root: &Path, health: SocketAddr) -> Self {
         Self::run_in(root, health, &[])
     }
 
-    /// The same with more variables in its environment.
+    /// The same with additional variables in its environment.
     ///
     /// # Panics
-    /// If it does not come up.
+    /// If it does not start.
     pub fn run_in(root: &Path, health: SocketAddr, environment: &[(&str, &OsStr)]) -> Self {
         Self::run_binary(bellwether(), root, health, environment)
     }
 
-    /// The same of another binary.
+    /// The same with another binary.
     ///
     /// # Panics
-    /// If it does not come up.
+    /// If it does not start.
     pub fn run_binary(
         binary: &Path,
         root: &Path,
@@ -77,17 +77,17 @@ impl Daemon {
         Self::begin(binary, root, health, Conditions { variables, ..Conditions::default() })
     }
 
-    /// The same under such conditions.
+    /// The same with these conditions.
     ///
     /// # Panics
-    /// If it does not come up.
+    /// If it does not start.
     pub fn run_under(conditions: Conditions, root: &Path, health: SocketAddr) -> Self {
         Self::begin(bellwether(), root, health, conditions)
     }
 
     fn begin(binary: &Path, root: &Path, health: SocketAddr, conditions: Conditions) -> Self {
         let is_new = !root.join("state").exists();
-        // What another user's daemon trusts has to be that user's.
+        // Files that another user's daemon trusts have to belong to that user.
         if is_new && !conditions.compiles_all && conditions.user.is_none() {
             compiled::lay_into(root);
         }
@@ -97,10 +97,10 @@ impl Daemon {
         daemon
     }
 
-    /// Another daemon on the same root, when the one before has ended.
+    /// Starts another daemon on the same root, after the previous one has ended.
     ///
     /// # Panics
-    /// If it does not come up.
+    /// If it does not start.
     pub fn run_again(&mut self) {
         self.begin_again();
         self.await_answer();
@@ -116,10 +116,10 @@ impl Daemon {
         self.child.0.try_wait().ok().flatten()
     }
 
-    /// Waits until it can be asked.
+    /// Waits until it answers.
     ///
     /// # Panics
-    /// If it does not come up.
+    /// If it does not start.
     pub fn await_answer(&mut self) {
         let begun = eventually("the daemon answers its clients", || {
             if let Ok(Some(ended)) = self.child.0.try_wait() {
@@ -132,25 +132,24 @@ impl Daemon {
         }
     }
 
-    /// What it has logged.
+    /// Its log so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.root.join("daemon.log")).unwrap_or_default()
     }
 
-    /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.0.id()
     }
 
-    /// Asks for `/health/MODULE`.
+    /// Requests `/health/MODULE`.
     ///
     /// # Panics
-    /// If nobody answers.
+    /// If there is no answer.
     pub fn health(&self, module: &str) -> Response {
         http::get(self.health, &format!("/health/{module}")).expect("the health endpoint answers")
     }
 
-    /// Any client command on this root.
+    /// Runs any client command on this root.
     ///
     /// # Panics
     /// If the binary cannot be run.
@@ -164,10 +163,10 @@ impl Daemon {
             .expect("the client runs")
     }
 
-    /// What a client command prints.
+    /// The output of a client command.
     ///
     /// # Panics
-    /// If it fails.
+    /// If the command fails.
     pub fn tell(&self, arguments: &[&str]) -> String {
         let output = self.client(arguments);
         let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -175,7 +174,8 @@ impl Daemon {
         out.into_owned()
     }
 
-    /// What `status --json` prints, without a client in between: many wait for something in it.
+    /// The output of `status --json`, read without a client in between, because many tests wait for something in
+    /// it.
     ///
     /// # Panics
     /// If the daemon does not answer.
@@ -183,55 +183,55 @@ impl Daemon {
         api::status(&self.root).unwrap_or_else(|| panic!("no status\n{}", self.log()))
     }
 
-    /// Where its console listens.
+    /// The address of its console.
     ///
     /// # Panics
-    /// If there is none.
+    /// If there is no console.
     pub fn console(&self) -> SocketAddr {
         let url = self.status().console.expect("there is a console").url;
         let port = url.trim_end_matches('/').rsplit(':').next().and_then(|port| port.parse().ok());
         SocketAddr::from(([127, 0, 0, 1], port.expect("the URL has a port")))
     }
 
-    /// A module of the status, if there is one of that name.
+    /// A module of the status, if one has that name.
     pub fn find_module(&self, name: &str) -> Option<Module> {
         self.status().module(name).cloned()
     }
 
-    /// A module that is there.
+    /// A module that must exist.
     ///
     /// # Panics
-    /// If it is not.
+    /// If it does not exist.
     pub fn module(&self, name: &str) -> Module {
         let status = self.status();
         status.module(name).cloned().unwrap_or_else(|| panic!("no module {name}: {status:#?}"))
     }
 
-    /// A checker of a module, if there is one of that name.
+    /// A checker of a module, if one has that name.
     pub fn find_checker(&self, module: &str, checker: &str) -> Option<Checker> {
         self.find_module(module)?.checker(checker).cloned()
     }
 
-    /// A checker that is there.
+    /// A checker that must exist.
     ///
     /// # Panics
-    /// If it is not.
+    /// If it does not exist.
     pub fn checker(&self, module: &str, checker: &str) -> Checker {
         let module = self.module(module);
         module.checker(checker).cloned().unwrap_or_else(|| panic!("no checker {checker}: {module:#?}"))
     }
 
-    /// What a checker saw last, if it is there and has seen anything.
+    /// The last observation of a checker, if there is one.
     pub fn last(&self, module: &str, checker: &str) -> Option<Observation> {
         self.find_checker(module, checker)?.last
     }
 
-    /// A checker component, if there is one of that name.
+    /// A checker component, if one has that name.
     pub fn component(&self, name: &str) -> Option<Component> {
         self.status().component(name).cloned()
     }
 
-    /// What is wrong, as one text.
+    /// The problems, as one text.
     pub fn problems(&self) -> String {
         self.status().problems.join("\n")
     }
@@ -252,7 +252,7 @@ impl Daemon {
         self.until(module, "ready", |module| module.ready)
     }
 
-    /// Waits until a module is as `wanted` says.
+    /// Waits until `wanted` is true for a module.
     ///
     /// # Panics
     /// If it never is.
@@ -262,7 +262,7 @@ impl Daemon {
         })
     }
 
-    /// Waits until a checker is as `wanted` says.
+    /// Waits until `wanted` is true for a checker.
     ///
     /// # Panics
     /// If it never is.
@@ -283,7 +283,7 @@ impl Daemon {
         self.until_checker(module, checker, &format!("{verdict:?}"), |checker| checker.verdict == verdict)
     }
 
-    /// Waits until a checker has last seen this.
+    /// Waits until the last observation of a checker matches.
     pub fn until_outcome(&self, module: &str, checker: &str, outcome: Outcome) -> Checker {
         let is = |checker: &Checker| checker.last.as_ref().is_some_and(|last| last.status == outcome);
         self.until_checker(module, checker, &format!("{outcome:?}"), is)
@@ -292,7 +292,7 @@ impl Daemon {
     /// The records, `events --json`.
     ///
     /// # Panics
-    /// If a line is no record.
+    /// If a line is not a record.
     pub fn events(&self) -> Vec<Event> {
         read_lines(&self.tell(&["events", "--json"]))
     }
@@ -302,16 +302,16 @@ impl Daemon {
         self.module(module).pids()
     }
 
-    /// A new token of this role: what to send.
+    /// Creates a token with this role and returns its secret.
     ///
     /// # Panics
-    /// If there is none to be had.
+    /// If it cannot be created.
     pub fn token(&self, name: &str, role: &str, more: &[&str]) -> String {
         let made = self.tell(&[&["token", "create", name, "--role", role, "--json"], more].concat());
         read::<Secret>(&made).secret
     }
 
-    /// Ends the daemon by SIGTERM and waits for it. The applications run on.
+    /// Ends the daemon with SIGTERM and waits for it. The applications keep running.
     ///
     /// # Panics
     /// If it does not end.
@@ -333,7 +333,7 @@ impl Daemon {
         self.child.0.try_wait().is_ok_and(|ended| ended.is_some())
     }
 
-    /// Kills the daemon, and nothing else.
+    /// Kills only the daemon.
     ///
     /// # Panics
     /// If it cannot be waited for.
@@ -349,7 +349,7 @@ fn spawn(binary: &Path, root: &Path, conditions: &Conditions) -> Guarded {
     let hard = conditions.most_open_files.map(|most| ("ulimit -n", most));
     let mut command = match soft.or(hard) {
         None => Command::new(binary),
-        // A shell that becomes the daemon: the limits of this process are those of all its tests.
+        // A shell that executes the daemon, because the limits of this process apply to all its tests.
         Some((limit, most)) => {
             let mut shell = Command::new("/bin/sh");
             shell.args(["-c", &format!("{limit} \"$0\" && exec \"$@\""), &most.to_string()]).arg(binary);
@@ -377,7 +377,7 @@ impl Drop for Daemon {
     }
 }
 
-/// Ends what was kept under this root, by the ids that the daemon wrote down.
+/// Kills the kept processes of this root, by the ids that the daemon recorded.
 pub fn end_applications(root: &Path) {
     for pid in kept(root) {
         if is_alive(pid) {
@@ -386,7 +386,7 @@ pub fn end_applications(root: &Path) {
     }
 }
 
-/// The process ids of what is kept under this root, as the daemon wrote them down.
+/// The ids of the kept processes of this root, as recorded by the daemon.
 pub fn kept(root: &Path) -> Vec<u32> {
     let text = std::fs::read_to_string(root.join("state/kept.json")).unwrap_or_default();
     serde_json::from_str::<Value>(&text).map_or_else(|_| Vec::new(), |kept| pids(&kept))

@@ -1,4 +1,4 @@
-//! A running `bellwether demo`, and what it prints.
+//! A running `bellwether demo`, and its output.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -17,22 +17,21 @@ use crate::process::{Guarded, signal};
 /// More lines than a demo ever prints.
 const MAX_LINES: usize = 10_000;
 
-/// When it is dropped, it and its application are ended.
+/// When it is dropped, it and its application are killed.
 #[derive(Debug)]
 pub struct Demo {
     child: Guarded,
     lines: Receiver<String>,
-    /// What it has printed until it was ready.
+    /// Its output until it was ready.
     pub printed: Vec<String>,
-    /// Its root.
     pub root: PathBuf,
 }
 
 impl Demo {
-    /// Runs it until it has said what to try. Without a root it makes a temporary one in `temporary`.
+    /// Runs it until it has printed things to try. Without a root it creates a temporary one in `temporary`.
     ///
     /// # Panics
-    /// If it does not get there.
+    /// If it does not get that far.
     pub fn run(root: Option<&Path>, temporary: &Path) -> Self {
         let mut command = Command::new(bellwether());
         command.arg("demo").env("TMPDIR", temporary).env_remove("BELLWETHER_ROOT");
@@ -65,7 +64,7 @@ impl Demo {
         demo
     }
 
-    /// Its URLs, in the order in which they were printed.
+    /// Its URLs, in the order of the output.
     pub fn urls(&self) -> Vec<&str> {
         self.printed
             .iter()
@@ -73,10 +72,10 @@ impl Demo {
             .collect()
     }
 
-    /// The address in the first URL that ends like this.
+    /// The address in the first URL with this ending.
     ///
     /// # Panics
-    /// If there is none.
+    /// If there is no such URL.
     pub fn address(&self, end: &str) -> SocketAddr {
         let found = self
             .urls()
@@ -85,7 +84,7 @@ impl Demo {
         found.unwrap_or_else(|| panic!("no URL with {end}: {:#?}", self.printed))
     }
 
-    /// Ctrl-C, and waits for its end.
+    /// Sends Ctrl-C, and waits for its end.
     ///
     /// # Panics
     /// If it does not end.
@@ -94,7 +93,7 @@ impl Demo {
         eventually("the demo ends", || self.child.0.try_wait().ok().flatten())
     }
 
-    /// Kills it, and nothing else.
+    /// Kills only the demo itself.
     ///
     /// # Panics
     /// If it cannot be waited for.
@@ -110,7 +109,7 @@ impl Drop for Demo {
         drop(self.child.0.wait());
         end_applications(&self.root);
         keep_text("demo", || self.printed.join("\n"));
-        // Until it has said where its root is, it has none.
+        // Before it has printed the path of its root, it has none.
         if self.root.is_dir() {
             keep_folder(&self.root, "root");
         }

@@ -1,5 +1,5 @@
-//! What is left of a test that fails: its roots, logs and screens, in `failed/NAME OF THE TEST` of the
-//! target folder. The test's output names the folder.
+//! Keeps the roots, logs and screens of a test that fails, in `failed/NAME OF THE TEST` of the target folder. The
+//! test's output names the folder.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -9,14 +9,14 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::binary::target_folder;
 
-/// Of one file; of a log that is longer, the end.
+/// The maximum size of one file; of a longer log, the end is kept.
 const MOST_OF_A_FILE: u64 = 8 << 20;
-/// Of one folder.
+/// The maximum size of one folder.
 const MOST: u64 = 64 << 20;
-/// Nothing that helps lies deeper.
+/// The maximum depth; deeper files are not useful.
 const DEPTH: usize = 6;
 
-/// Copies what helps of this folder, if the test of this thread is failing.
+/// Copies the useful files of this folder, if the test of this thread is failing.
 pub fn keep_folder(folder: &Path, name: &str) {
     keep(name, |place| {
         let mut copy = Copying { left: MOST, left_out: Vec::new() };
@@ -34,7 +34,7 @@ pub fn keep_text(name: &str, text: impl FnOnce() -> String) {
     keep(name, |place| fs::write(place, text()));
 }
 
-/// Does it at a new place for something of this name, and says where that is.
+/// Runs it with a new path for something with this name, and prints the path.
 fn keep(name: &str, write: impl FnOnce(&Path) -> io::Result<()>) {
     if !std::thread::panicking() {
         return;
@@ -46,16 +46,16 @@ fn keep(name: &str, write: impl FnOnce(&Path) -> io::Result<()>) {
         write(&place).map(|()| place)
     });
     match kept {
-        Ok(place) => eprintln!("what helps to understand it is in {}", place.display()),
+        Ok(place) => eprintln!("the files of this failure are in {}", place.display()),
         Err(error) => eprintln!("the test's {name} could not be kept: {error}"),
     }
 }
 
-/// Empty when this process first asks for it: what an earlier run has left is gone.
+/// Empty when this process first uses it: files of an earlier run are removed.
 fn folder_of_this_test() -> io::Result<PathBuf> {
     static BEGUN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
     let thread = std::thread::current();
-    // With one test at a time all run on the main thread.
+    // With one test at a time, all run on the main thread.
     let test = thread.name().unwrap_or("unnamed").replace("::", "/");
     let folder = target_folder().join("failed").join(test);
     let mut begun = BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,14 +67,14 @@ fn folder_of_this_test() -> io::Result<PathBuf> {
 }
 
 struct Copying {
-    /// What may be copied still, in bytes.
+    /// The number of bytes that may still be copied.
     left: u64,
     left_out: Vec<String>,
 }
 
 impl Copying {
-    /// Regular files only: sockets and pipes are nothing once their owner has ended, and links may lead
-    /// anywhere. Where a file cannot be read, the others help.
+    /// Regular files only: sockets and pipes are useless once their owner has ended, and links may lead anywhere.
+    /// If a file cannot be read, the others are still copied.
     fn folder(&mut self, from: &Path, to: &Path, depth: usize) -> io::Result<()> {
         fs::create_dir_all(to)?;
         for entry in fs::read_dir(from)?.flatten() {
@@ -109,7 +109,7 @@ impl Copying {
     }
 }
 
-/// Components and what is compiled from them: large, and the same in every run.
+/// Components and their machine code: large, and the same in every run.
 fn is_machine_code(path: &Path) -> bool {
     path.extension().is_some_and(|end| end == "wasm") || path.ends_with("state/compiled")
 }
@@ -121,10 +121,10 @@ mod tests {
 
     const TEST: &str = "failed::tests::one_that_fails";
 
-    /// Where the test of that name has left something, after it has ended.
+    /// The files that the test with that name has left, after it has ended.
     fn run(test: impl FnOnce() + Send + 'static) -> PathBuf {
         let thread = std::thread::Builder::new().name(TEST.to_owned());
-        // That it panics is what it is for.
+        // The panic is intended.
         drop(thread.spawn(test).expect("a thread").join());
         target_folder().join("failed").join(TEST.replace("::", "/"))
     }
@@ -150,7 +150,7 @@ mod tests {
             panic!("on purpose");
         });
         let read = |file: &str| fs::read_to_string(place.join(file)).unwrap_or_default();
-        // What is dropped first is kept first.
+        // What is dropped first is copied first.
         assert!(read("root/bellwether.toml").contains("[health]"));
         assert_eq!(read("root-2/daemon.log"), "it went wrong");
         assert_eq!(read("root-2/modules/web.toml"), "[commands]");

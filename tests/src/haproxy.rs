@@ -19,33 +19,32 @@ use crate::http;
 use crate::process::Guarded;
 use crate::root::free_address;
 
-/// Debian's.
+/// The path of Debian's program.
 pub const PROGRAM: &str = "/usr/sbin/haproxy";
 
-/// How it learns which servers to use: one front and one set of servers each.
+/// How it monitors the servers: one frontend and one backend for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Watch {
-    /// `option httpchk` as it is: `OPTIONS / HTTP/1.0`.
+    /// `option httpchk` with its defaults: `OPTIONS / HTTP/1.0`.
     Options,
-    /// `GET /health/web`.
+    /// Checks with `GET /health/web`.
     Get,
     /// The same over HTTP/2 without TLS.
     Http2,
     /// The same over TLS.
     Tls,
-    /// The agent says what the server is; the check only asks whether anybody is there.
+    /// The agent sets the server's state; the check only tests whether there is an answer.
     Agent,
 }
 
 impl Watch {
-    /// All of them.
+    /// All ways, in this order.
     pub const ALL: [Self; 5] = [Self::Options, Self::Get, Self::Http2, Self::Tls, Self::Agent];
 
-    /// The lines of the configuration manual (chapter 4.2) that make it so.
+    /// The lines of the configuration for it (manual, chapter 4.2).
     ///
-    /// An agent that is silent changes nothing (`agent-check`), so there must
-    /// be a check beside it that fails when the whole daemon does. 503 passes
-    /// that check: what it means is the agent's to say.
+    /// An agent that does not answer changes nothing (`agent-check`), so there must be a check beside it that fails
+    /// when the whole daemon does. 503 passes that check, because the agent decides.
     fn directives(self) -> &'static str {
         match self {
             Self::Options => "option httpchk",
@@ -70,13 +69,12 @@ impl fmt::Display for Watch {
 /// One server: a node with its application.
 #[derive(Debug, Clone)]
 pub struct Server {
-    /// Its name.
     pub name: String,
-    /// Where its application serves.
+    /// The address of its application.
     pub application: SocketAddr,
-    /// Where its node answers over HTTP.
+    /// The address of its health endpoint.
     pub health: SocketAddr,
-    /// Where its node answers agent-checks.
+    /// The address of its agent.
     pub agent: SocketAddr,
 }
 
@@ -89,10 +87,10 @@ pub struct Haproxy {
 }
 
 impl Haproxy {
-    /// In front of these servers, each of which it has found to be well.
+    /// In front of these servers, each of which it has found to be up.
     ///
     /// # Panics
-    /// If it does not come up.
+    /// If it does not start.
     pub fn run(servers: &[Server]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let fronts = Watch::ALL.map(|_| free_address());
@@ -101,7 +99,7 @@ impl Haproxy {
         let text = configuration(&socket.display().to_string(), &fronts, servers);
         std::fs::write(&file, text).expect("a configuration");
         let log = File::create(folder.path().join("haproxy.log")).expect("a log file");
-        // In the foreground, so that it is ours to end.
+        // In the foreground, so that the test can end it.
         let child = Command::new(PROGRAM)
             .args(["-db", "-f"])
             .arg(&file)
@@ -130,24 +128,24 @@ impl Haproxy {
         haproxy
     }
 
-    /// Where clients ask.
+    /// The address for clients.
     pub fn front(&self, watch: Watch) -> SocketAddr {
         self.fronts[watch as usize]
     }
 
-    /// What it thinks of a server, in the words of its statistics: `UP`, `DOWN (agent)`, `DRAIN (agent)`, …
+    /// The state of a server in its statistics: `UP`, `DOWN (agent)`, `DRAIN (agent)`, …
     ///
     /// # Panics
-    /// If it does not tell.
+    /// If it does not answer.
     pub fn status(&self, watch: Watch, server: &str) -> String {
         let stats = self.try_stats().expect("HAProxy tells its statistics");
         stats.row(watch, server).expect("the server is known").get("status").to_owned()
     }
 
-    /// How much it gives a server, of 256 at most.
+    /// The weight of a server, of 256 at most.
     ///
     /// # Panics
-    /// If it does not tell.
+    /// If it does not answer.
     pub fn weight(&self, watch: Watch, server: &str) -> String {
         let stats = self.try_stats().expect("HAProxy tells its statistics");
         stats.row(watch, server).expect("the server is known").get("weight").to_owned()
@@ -156,7 +154,7 @@ impl Haproxy {
     /// How often each server was taken out so far, by the check or by the agent (`chkdown`).
     ///
     /// # Panics
-    /// If it does not tell.
+    /// If it does not answer.
     pub fn changes(&self) -> Vec<String> {
         let stats = self.try_stats().expect("HAProxy tells its statistics");
         let rows = Watch::ALL.iter().flat_map(|watch| stats.rows(*watch));
@@ -164,12 +162,12 @@ impl Haproxy {
             .collect()
     }
 
-    /// The servers that get requests at present; empty if nobody does.
+    /// The servers that get requests at present; empty if none does.
     pub fn served_by(&self, watch: Watch) -> BTreeSet<String> {
         balancer::served_by(self.front(watch))
     }
 
-    /// Waits until requests go to exactly these servers, however it watches them.
+    /// Waits until requests are sent to exactly these servers, in every way of monitoring.
     ///
     /// # Panics
     /// If that never happens.
@@ -181,7 +179,7 @@ impl Haproxy {
         }
     }
 
-    /// Waits until it thinks so of a server.
+    /// Waits until a server has this state.
     ///
     /// # Panics
     /// If that never happens.
@@ -191,7 +189,7 @@ impl Haproxy {
         })
     }
 
-    /// What it has said.
+    /// Its output so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("haproxy.log")).unwrap_or_default()
     }
@@ -235,7 +233,7 @@ impl Stats {
         lines.find(|line| line.starts_with(&wanted)).map(|line| Row { columns, line })
     }
 
-    /// Of all servers that it watches like that, and of all of them together.
+    /// All servers of this backend, and the backend itself.
     fn rows(&self, watch: Watch) -> impl Iterator<Item = Row<'_>> {
         let mut lines = self.0.lines();
         let columns = lines.next().unwrap_or_default().trim_start_matches("# ");
@@ -247,20 +245,20 @@ impl Stats {
 impl Row<'_> {
     fn get(&self, column: &str) -> &str {
         let mut cells = self.columns.split(',').zip(self.line.split(','));
-        // `* L7OK`: another check is under way.
+        // `* L7OK`: another check is in progress.
         cells.find(|(name, _)| *name == column).map_or("", |(_, cell)| cell.trim_start_matches("* "))
     }
 }
 
 fn configuration(socket: &str, fronts: &[SocketAddr], servers: &[Server]) -> String {
-    // No retries: a request that fails is to be seen. A check that a busy machine holds up is no failed one.
+    // No retries: a failed request must be visible. A check that a busy machine delays must not count as failed.
     let mut text = format!(
         "global\n  stats socket {socket} mode 600 level admin\n  maxconn 512\n\
          defaults\n  mode http\n  retries 0\n  timeout connect 30s\n  timeout client 60s\n  timeout server 60s\n  \
          timeout check 5s\n  default-server inter 150ms fall 2 rise 1\n"
     );
     for (watch, front) in Watch::ALL.iter().zip(fronts) {
-        // Writing into a text cannot fail.
+        // Writing to a string cannot fail.
         let _ = write!(
             text,
             "frontend front-{watch}\n  bind {front}\n  default_backend {watch}\n\
@@ -272,7 +270,7 @@ fn configuration(socket: &str, fronts: &[SocketAddr], servers: &[Server]) -> Str
             let _ = match watch {
                 Watch::Options | Watch::Get => Ok(()),
                 Watch::Http2 => write!(text, " check-proto h2"),
-                // The certificate is no authority's.
+                // The certificate is self-signed.
                 Watch::Tls => write!(text, " check-ssl verify none"),
                 Watch::Agent => write!(text, " agent-check agent-port {} agent-inter 150ms", agent.port()),
             };

@@ -1,4 +1,4 @@
-//! A webhook's server: it fails for as long as it is told to, and remembers what it was told.
+//! A server for webhooks: it fails on request, and records its requests.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,45 +9,43 @@ use serde::Deserialize;
 
 use crate::eventually::PATIENCE;
 
-/// One request.
 #[derive(Debug, Clone)]
 pub struct Told {
-    /// Its key, as the header has it.
+    /// The key in the header.
     pub key: String,
-    /// Its body.
+    /// The body of the request.
     pub body: Body,
     /// Whether it was answered with 200.
     pub taken: bool,
 }
 
-/// What a notification says.
+/// The body of a notification.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Body {
     /// `firing`, `resolved` or `test`.
     pub status: String,
-    /// The same key.
+    /// The key in the body.
     pub key: String,
-    /// Of which node.
     pub node: String,
-    /// Of which module; a test is of none.
+    /// The module; a test has none.
     pub module: Option<String>,
-    /// For people.
+    /// The text for people.
     pub text: String,
-    /// What it is about.
+    /// The items of the notification.
     pub alerts: Vec<Alert>,
 }
 
-/// One thing that a notification is about.
+/// One item of a notification.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Alert {
-    /// `failed`, …
+    /// The kind: `failed`, …
     pub kind: String,
-    /// `lasts` or `over`.
+    /// The state: `lasts` or `over`.
     pub state: String,
 }
 
 impl Told {
-    /// `firing`, `resolved`, …
+    /// The status: `firing`, `resolved`, …
     pub fn status(&self) -> &str {
         &self.body.status
     }
@@ -56,7 +54,6 @@ impl Told {
 /// The server. It answers until the test process ends.
 #[derive(Debug, Clone)]
 pub struct Hook {
-    /// Where it listens.
     pub address: SocketAddr,
     works: Arc<AtomicBool>,
     told: Arc<Mutex<Vec<Told>>>,
@@ -69,7 +66,7 @@ impl Default for Hook {
 }
 
 impl Hook {
-    /// One that works.
+    /// A server that accepts requests.
     ///
     /// # Panics
     /// If there is no free port.
@@ -80,7 +77,7 @@ impl Hook {
         let server = hook.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                // A client that breaks off gets no answer.
+                // A client that disconnects gets no answer.
                 let _ = server.answer(stream);
             }
         });
@@ -92,12 +89,12 @@ impl Hook {
         self.works.store(works, Ordering::SeqCst);
     }
 
-    /// All that it was told.
+    /// All requests so far.
     pub fn told(&self) -> Vec<Told> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What it has taken.
+    /// The accepted requests so far.
     pub fn taken(&self) -> Vec<Told> {
         self.told().into_iter().filter(|told| told.taken).collect()
     }

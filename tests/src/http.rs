@@ -1,18 +1,16 @@
-//! One HTTP request over a connection of its own.
+//! One HTTP request over its own connection.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 use crate::eventually::PATIENCE;
 
-/// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
-    /// 200, 503, …
+    /// The status: 200, 503, …
     pub status: u16,
     /// Everything before the body.
     pub head: String,
-    /// The body.
     pub body: String,
 }
 
@@ -28,7 +26,7 @@ pub fn post(address: SocketAddr, path: &str) -> Option<Response> {
     request(address, &head)
 }
 
-/// Whatever is in `text`.
+/// Sends the text of a request.
 pub fn request(address: SocketAddr, text: &str) -> Option<Response> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;

@@ -10,21 +10,19 @@ use crate::eventually::{PATIENCE, within};
 use crate::process::Guarded;
 use crate::root::Root;
 
-/// How it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
     /// The exit code; `None` if a signal ended it.
     pub code: Option<i32>,
-    /// What it printed.
     pub out: String,
-    /// What it said on standard error.
+    /// Its output to standard error.
     pub error: String,
 }
 
-/// Runs `bellwether` with these arguments to its end.
+/// Runs `bellwether` with these arguments until it exits.
 ///
 /// # Panics
-/// If it cannot be started, or does not end in time.
+/// If it cannot be started, or does not exit in time.
 pub fn bellwether_ends<S: AsRef<OsStr>>(arguments: &[S]) -> Ended {
     ends(Command::new(bellwether()).args(arguments))
 }
@@ -32,13 +30,13 @@ pub fn bellwether_ends<S: AsRef<OsStr>>(arguments: &[S]) -> Ended {
 /// The same, as a user whose configuration is in this folder.
 ///
 /// # Panics
-/// If it cannot be started, or does not end in time.
+/// If it cannot be started, or does not exit in time.
 pub fn ends_with_configuration<S: AsRef<OsStr>>(folder: &Path, arguments: &[S]) -> Ended {
     ends(Command::new(bellwether()).args(arguments).env("XDG_CONFIG_HOME", folder))
 }
 
 fn ends(command: &mut Command) -> Ended {
-    // Files, not pipes: nobody has to read along.
+    // Files instead of pipes, which would have to be read in the meantime.
     let [mut out, mut error] = [(); 2].map(|()| tempfile::tempfile().expect("a temporary file"));
     let child = command
         .env_remove("BELLWETHER_ROOT")
@@ -59,7 +57,7 @@ fn ends(command: &mut Command) -> Ended {
     Ended { code: status.code(), out, error }
 }
 
-/// Runs a client command of this root that is told a password.
+/// Runs a client command of this root with a password as its input.
 ///
 /// # Panics
 /// If it cannot be started, or fails.

@@ -1,26 +1,25 @@
-//! How busy the machine is with other things, so that being late is not taken for being slow.
+//! How busy the machine is with other things, so that a delay is not taken for slowness.
 
 use std::fs;
 use std::time::Duration;
 
-/// Since a moment.
+/// The delay since a moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Lateness(Duration);
 
 impl Lateness {
-    /// From now on.
     pub fn begin() -> Self {
         Self(waited())
     }
 
-    /// For how long since then anything on this machine has waited for a processor or for a disk.
+    /// The time since then for which anything on this machine has waited for a processor or for a disk.
     pub fn so_far(self) -> Duration {
         waited().saturating_sub(self.0)
     }
 }
 
-/// As the kernel counts it (Documentation/accounting/psi.rst); where it does not, for how long this very
-/// thread was kept waiting for a processor (Documentation/scheduler/sched-stats.rst).
+/// As measured by the kernel (Documentation/accounting/psi.rst); where it does not measure it, the time for which
+/// this thread waited for a processor (Documentation/scheduler/sched-stats.rst).
 fn waited() -> Duration {
     let pressures = ["cpu", "io"].map(|of| fs::read_to_string(format!("/proc/pressure/{of}")).ok());
     let stalled: Vec<Duration> = pressures.into_iter().flatten().filter_map(|text| stalled(&text)).collect();

@@ -1,5 +1,4 @@
-//! What the tests of the whole share: the real binary, roots to run it on, and
-//! patience with a limit.
+//! Shared code of the end-to-end tests: the real binary, roots to run it on, and waiting with a limit.
 
 pub mod answers;
 pub mod api;

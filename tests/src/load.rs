@@ -1,4 +1,4 @@
-//! Clients that ask again and again, and note every answer that they do not get.
+//! Clients that send requests continuously, and record every failure.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -11,14 +11,13 @@ use std::time::Duration;
 use crate::haproxy::server_of;
 use crate::http::Response;
 
-/// Between two requests of a client.
+/// The interval between two requests of a client.
 const PACE: Duration = Duration::from_millis(30);
-/// A client that nobody ends stops by itself after so many.
+/// The maximum number of requests of a client that is never ended.
 const MAX_REQUESTS: usize = 20_000;
-/// An answer may take so long on a machine that is busy with something else.
+/// The time limit of an answer on a machine that is busy with something else.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Clients at work.
 #[derive(Debug)]
 pub struct Load {
     clients: Vec<JoinHandle<Tally>>,
@@ -26,18 +25,18 @@ pub struct Load {
     asked: Arc<AtomicU64>,
 }
 
-/// What came of it.
+/// The results of the clients.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Tally {
-    /// Requests answered with 200, by the server that did.
+    /// Requests answered with 200, by the server that answered.
     pub answered: BTreeMap<String, u64>,
-    /// What went wrong, one line a request.
+    /// The failures, one line for each request.
     pub failures: Vec<String>,
 }
 
 impl Load {
-    /// Two clients for each address, with 33 requests a second each: one that
-    /// stays on its connection, one with a connection for each request.
+    /// Two clients for each address, with 33 requests a second each: one with a kept connection, one with a
+    /// connection for each request.
     pub fn begin(addresses: &[SocketAddr]) -> Self {
         let (over, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let kinds = addresses.iter().flat_map(|address| [(*address, true), (*address, false)]);
@@ -53,7 +52,7 @@ impl Load {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// Lets every client end its last request.
+    /// Lets every client complete its last request.
     ///
     /// # Panics
     /// If a client has panicked.
@@ -122,7 +121,7 @@ fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// A head and as much body as it announces.
+/// A head and a body of the announced length.
 fn read_response(connection: &mut BufReader<TcpStream>) -> std::io::Result<Response> {
     let malformed = |what: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, what.to_owned());
     let mut head = String::new();

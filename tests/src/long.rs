@@ -1,31 +1,31 @@
-//! How much a run of the tests does. Every run does a part that stands for the whole; a long one,
-//! `BELLWETHER_LONG=1`, does all of it.
+//! The extent of a run of the tests. Every run does a representative part; a long one, `BELLWETHER_LONG=1`, does
+//! everything.
 
 use std::env;
 
 const LONG: &str = "BELLWETHER_LONG";
 
-/// Whether all is to be done.
+/// Whether everything is to be done.
 pub fn is_long() -> bool {
     asks(env::var(LONG).ok().as_deref())
 }
 
-/// How often, or how long: what `variable` says, and else by the length of the run.
+/// A number or a duration: from `variable`, or else by the extent of the run.
 ///
 /// # Panics
-/// If the variable is no number: what was meant would not be done.
+/// If the variable is not a number: the intended value would be ignored.
 pub fn amount(variable: &str, every_run: u64, long_run: u64) -> u64 {
     let asked = env::var(variable).ok();
     let amount = chosen(asked.as_deref(), is_long(), every_run, long_run);
-    amount.unwrap_or_else(|| panic!("{variable} is no number: {asked:?}"))
+    amount.unwrap_or_else(|| panic!("{variable} is not a number: {asked:?}"))
 }
 
-/// The part that every run has, or all.
+/// The part that every run has, or everything.
 pub fn part<T>(every_run: T, long_run: T) -> T {
     if is_long() { long_run } else { every_run }
 }
 
-/// The first of each kind: none is without one of these in any run. All of them in a long run.
+/// The first of each kind, so that every run has all kinds. All of them in a long run.
 pub fn one_of_each<T, K: PartialEq>(all: Vec<T>, kind: impl Fn(&T) -> K) -> Vec<T> {
     if is_long() { all } else { first_of_each(all, kind) }
 }

@@ -1,4 +1,4 @@
-//! Namespaces of a test's own.
+//! Namespaces for a single test.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,11 +7,11 @@ use crate::process::Guarded;
 use crate::program::{is_installed, run};
 
 const UNSHARE: &str = "/usr/bin/unshare";
-/// All that runs in there ends with the command, whatever becomes of the test.
+/// Everything that runs in there ends with the command, whatever happens to the test.
 const ENDS_TOGETHER: [&str; 4] = ["--pid", "--fork", "--mount-proc", "--kill-child"];
 
-/// A command in namespaces of its own, for what would be seen outside otherwise. If that cannot be had here, says
-/// so on stderr: the test is skipped.
+/// A command in its own namespaces, for effects that would be visible outside. If they are not available here,
+/// reports on stderr that the test is skipped.
 pub fn unshared(flags: &[&str], script: &str, arguments: &[&Path]) -> Option<Guarded> {
     let flags = [flags, &ENDS_TOGETHER].concat();
     let may = || run(UNSHARE, &[flags.as_slice(), &["/bin/true"]].concat()).is_some();

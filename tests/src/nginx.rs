@@ -8,18 +8,17 @@ use crate::http::{self, Response};
 use crate::process::{is_alive, kill_group};
 use crate::root::{Root, free_address};
 
-/// Debian's.
+/// The path of Debian's program.
 pub const PROGRAM: &str = "/usr/sbin/nginx";
 
-/// Everything of its own lies here, under the root.
+/// The folder of its files, relative to the root.
 const FOLDER: &str = "nginx";
 
-/// The files of one nginx. What is left of it is ended with its test.
+/// The files of one nginx. Its remaining processes are killed with its test.
 #[derive(Debug)]
 pub struct Nginx {
-    /// Its folder (`-p`).
     folder: PathBuf,
-    /// Where it serves once it runs.
+    /// Its address once it runs.
     pub address: SocketAddr,
 }
 
@@ -56,19 +55,19 @@ http {{
         root.write(&format!("{FOLDER}/nginx.conf"), text);
     }
 
-    /// The command line with `more` behind it, as it is written in a module's file.
+    /// The command line followed by `more`, as it is written in a module's file.
     pub fn command(&self, more: &[&str]) -> String {
         let folder = self.folder.display().to_string();
         let own = [PROGRAM, "-p", &folder, "-e", "stderr", "-c", "nginx.conf"];
         format!("{:?}", own.iter().chain(more).collect::<Vec<_>>())
     }
 
-    /// Where it writes its process id.
+    /// The path of its pid file.
     pub fn pid_file(&self) -> PathBuf {
         self.folder.join("nginx.pid")
     }
 
-    /// The master that its pid file names, if it is one of ours and lives.
+    /// The master in its pid file, if it belongs to this test and is alive.
     pub fn master(&self) -> Option<u32> {
         let pid = fs::read_to_string(self.pid_file()).ok()?.trim().parse().ok()?;
         let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
@@ -76,13 +75,12 @@ http {{
         (ours && is_alive(pid)).then_some(pid)
     }
 
-    /// The workers that a master has at present.
+    /// The present workers of a master.
     pub fn workers(master: u32) -> Vec<u32> {
         let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children"));
         children.unwrap_or_default().split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
     }
 
-    /// Asks it for its page.
     pub fn ask(&self) -> Option<Response> {
         http::get(self.address, "/")
     }
@@ -90,7 +88,7 @@ http {{
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // One in the background leads a group of its own, with its workers in it.
+        // One in the background leads its own group, which contains its workers.
         if let Some(master) = self.master() {
             kill_group(master);
         }

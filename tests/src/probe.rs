@@ -1,4 +1,4 @@
-//! Asks the health endpoint again and again, as a busy load balancer does.
+//! Sends requests to the health endpoint continuously, like a busy load balancer.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,31 +9,31 @@ use std::time::{Duration, Instant};
 
 use crate::http;
 
-/// A test that is stuck does not ask for ever.
+/// A test that hangs must not send requests forever.
 const LONGEST: Duration = Duration::from_mins(5);
-/// So much later than any other server on this machine an answer may come: load balancers wait for
-/// two seconds and more, and what is held up by something in the daemon is held up for longer.
+/// How much later than any other server on this machine the daemon may answer: load balancers wait for two seconds
+/// and more, and a delay inside the daemon is longer.
 const LATER: Duration = Duration::from_millis(500);
 
-/// A prober at work, on a thread of its own. Each request has a connection of its own.
+/// A running prober, on its own thread. Each request has its own connection.
 #[derive(Debug)]
 pub struct Probe {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Answers>,
 }
 
-/// What the prober was told.
+/// The answers to the prober.
 #[derive(Debug, Default)]
 pub struct Answers {
-    /// How many there were of each status; 0 stands for no answer at all.
+    /// The number of answers with each status; 0 stands for no answer at all.
     pub statuses: BTreeMap<u16, usize>,
-    /// From the moment a request was due to its answer, in ascending order. A request that
-    /// had to wait for the one before it counts that wait too (no coordinated omission).
+    /// The times from the moment a request was due to its answer, in ascending order. A request that had to wait
+    /// for the previous one includes that wait (no coordinated omission).
     latencies: Vec<Duration>,
 }
 
 impl Probe {
-    /// `GET path`, so many times a second, until [`finish`](Self::finish) and for five minutes at most.
+    /// `GET path`, this many times a second, until [`finish`](Self::finish) and for five minutes at most.
     pub fn begin(address: SocketAddr, path: &str, per_second: u32) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (path, stopped) = (path.to_owned(), Arc::clone(&stop));
@@ -41,10 +41,10 @@ impl Probe {
         Self { stop, thread }
     }
 
-    /// Asks no more, and tells what came back; it has asked at least once.
+    /// Stops, and returns the answers; there is at least one.
     ///
     /// # Panics
-    /// If the prober itself did.
+    /// If the prober has panicked.
     pub fn finish(self) -> Answers {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().expect("the prober does not panic")
@@ -55,7 +55,7 @@ fn ask(address: SocketAddr, path: &str, per_second: u32, stop: &AtomicBool) -> A
     let (begun, pause) = (Instant::now(), Duration::from_secs(1) / per_second);
     let mut answers = Answers::default();
     let mut due = begun;
-    // Once in any case: on a busy machine it may be told to stop before it has begun.
+    // At least once: on a busy machine it may be stopped before it has begun.
     loop {
         let status = http::get(address, path).map_or(0, |answer| answer.status);
         answers.latencies.push(due.elapsed());
@@ -64,7 +64,7 @@ fn ask(address: SocketAddr, path: &str, per_second: u32, stop: &AtomicBool) -> A
             break;
         }
         due += pause;
-        // It keeps a pace; it waits for nothing.
+        // This is the interval of the requests, not a wait for an event.
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
     }
     answers.latencies.sort_unstable();
@@ -72,13 +72,13 @@ fn ask(address: SocketAddr, path: &str, per_second: u32, stop: &AtomicBool) -> A
 }
 
 impl Answers {
-    /// How many requests there were.
+    /// The number of requests.
     pub fn count(&self) -> usize {
         self.latencies.len()
     }
 
-    /// Ninety-nine of a hundred came about as soon as the answers of another server on this machine:
-    /// slow answers of a machine that is busy with something else are no fault of the daemon.
+    /// Ninety-nine of a hundred answers came about as soon as those of another server on this machine: delays of a
+    /// machine that is busy with something else do not count against the daemon.
     ///
     /// # Panics
     /// If they came later.
@@ -87,7 +87,7 @@ impl Answers {
         assert!(p99 < 3 * control + LATER, "p99 {p99:?}, and the control {control:?}");
     }
 
-    /// So many of a hundred answers came within this time; zero if there were none.
+    /// The percentage of answers within this time; zero if there were none.
     pub fn percentile(&self, percent: usize) -> Duration {
         let rank = (self.latencies.len() * percent).div_ceil(100).saturating_sub(1);
         self.latencies.get(rank).copied().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Processes that a test has started, or that were started on its behalf.
+//! Processes that a test has started, or that were started for it.
 
 use std::io::ErrorKind;
 use std::process::{Child, Command};
@@ -19,8 +19,8 @@ impl Drop for Guarded {
     }
 }
 
-/// Starts a program. One that was written a moment ago may be open for writing in a child of another
-/// test still, until that one has loaded its own program: execve(2), ETXTBSY.
+/// Starts a program. A program that was written a moment ago may still be open for writing in a child of another
+/// test, until that has loaded its own program: execve(2), ETXTBSY.
 ///
 /// # Panics
 /// If it cannot be started.
@@ -35,17 +35,17 @@ fn pid(id: u32) -> Pid {
     i32::try_from(id).ok().and_then(Pid::from_raw).expect("a process id")
 }
 
-/// Sends a signal to one process. Returns whether it was there.
+/// Sends a signal to one process. Returns whether it existed.
 pub fn signal(id: u32, signal: Signal) -> bool {
     kill_process(pid(id), signal).is_ok()
 }
 
-/// Ends a process and all of its group.
+/// Kills a process and all of its group.
 pub fn kill_group(id: u32) -> bool {
     kill_process_group(pid(id), Signal::KILL).is_ok()
 }
 
-/// Whether there is such a process, and it is no zombie.
+/// Whether the process exists and is not a zombie.
 pub fn is_alive(id: u32) -> bool {
     test_kill_process(pid(id)).is_ok()
         && std::fs::read_to_string(format!("/proc/{id}/stat"))

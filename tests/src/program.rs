@@ -1,16 +1,17 @@
-//! Programs of other people that some tests need.
+//! External programs that some tests need.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Where it is, at this path or, of a mere name, in `PATH`; nothing if it is not installed.
+/// Its path: this path or, for a name, in `PATH`; `None` if it is not installed.
 pub fn find(program: &str) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH").unwrap_or_default();
-    // One that begins at the root stays what it is wherever it is joined to.
+    // Joining an absolute path returns it unchanged.
     std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.exists())
 }
 
-/// Whether it is installed, at this path or, of a mere name, in `PATH`. If not, says on stderr that the test is skipped.
+/// Whether it is installed, at this path or, for a name, in `PATH`. If not, reports on stderr that the test is
+/// skipped.
 ///
 /// # Panics
 /// If it is missing where nothing may be skipped (`CI=true`).
@@ -23,7 +24,7 @@ pub fn is_installed(program: &str) -> bool {
     false
 }
 
-/// Runs a program to its end. What it printed, if it did what was asked.
+/// Runs a program to completion. Returns its output, if it succeeded.
 pub fn run(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())

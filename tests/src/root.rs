@@ -1,4 +1,4 @@
-//! A root for a daemon, in a temporary place.
+//! A root for a daemon, in a temporary folder.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -12,16 +12,16 @@ use crate::control_groups::sweep;
 use crate::eventually::{PATIENCE, within};
 use crate::failed::keep_folder;
 
-/// A root that goes away with its test.
+/// A root that is removed with its test.
 #[derive(Debug)]
 pub struct Root {
     folder: TempDir,
-    /// Where its daemon will answer load balancers.
+    /// The address of its daemon's health endpoint.
     pub health: SocketAddr,
 }
 
-/// Below what connections that go out are given: nobody takes one of these by chance, between the
-/// moment that it is found free and the moment that somebody listens there.
+/// Below the ports of outgoing connections: none of these is used by chance between the moment that it is found
+/// free and the moment that a server listens there.
 const PORTS: Range<u16> = 11_000..32_000;
 
 /// An address on the loopback that is free at present. This process gets it once, and no other process of
@@ -42,7 +42,7 @@ pub fn free_address() -> SocketAddr {
     panic!("no port is free");
 }
 
-/// The same port on another address of this host, as if on another node. Nobody else has that one either.
+/// The same port on another address of this host, as if on another node. No other test has that one either.
 ///
 /// # Panics
 /// If `address` is not one of [`free_address`].
@@ -52,17 +52,17 @@ pub fn beside(address: SocketAddr) -> SocketAddr {
     SocketAddr::from(([first, second | 128, third, fourth], address.port()))
 }
 
-/// The whole of 127.0.0.0/8 is this host, and process ids have 22 bits: each process has one of its own.
+/// The whole of 127.0.0.0/8 is this host, and process ids have 22 bits: each process has its own address.
 fn own_host(process: u32) -> [u8; 4] {
     let [_, high, middle, low] = process.to_be_bytes();
     [127, 64 | high & 0x3f, middle, low]
 }
 
-/// The ports that are taken where no file names others: 8080, 9010, 9013. Whoever has this is the only
-/// one, of the tests of all processes on this machine, who starts what takes them.
+/// The default ports: 8080, 9010, 9013. The holder of this lock is the only one, of the tests of all processes on
+/// this machine, that starts servers on them.
 ///
 /// # Panics
-/// If another test keeps them for good.
+/// If another test never releases them.
 pub fn default_ports() -> DefaultPorts {
     let path = std::env::temp_dir().join("bellwether-tests.default-ports");
     let file = fs::File::options().append(true).create(true).open(path).expect("a file to lock");
@@ -70,7 +70,7 @@ pub fn default_ports() -> DefaultPorts {
     DefaultPorts { _lock: file }
 }
 
-/// The right to the default ports, until it is dropped.
+/// The lock of the default ports, held until it is dropped.
 #[derive(Debug)]
 pub struct DefaultPorts {
     _lock: fs::File,
@@ -84,7 +84,7 @@ impl Default for Root {
 
 impl Drop for Root {
     fn drop(&mut self) {
-        // Whoever has a root drops the daemon on it first: all is written.
+        // The daemon on a root is dropped before the root: everything is written.
         keep_folder(self.path(), "root");
         sweep();
     }
@@ -103,7 +103,7 @@ impl Root {
         root
     }
 
-    /// Writes the node's file anew.
+    /// Writes the node's file again.
     ///
     /// # Panics
     /// If it cannot be written.
@@ -111,7 +111,7 @@ impl Root {
         self.write_node_with("", node, more);
     }
 
-    /// The same, with a certificate that no authority has signed: its health endpoint speaks TLS.
+    /// The same, with a self-signed certificate: its health endpoint uses TLS.
     ///
     /// # Panics
     /// If it cannot be written.
@@ -124,7 +124,7 @@ impl Root {
 
     fn write_node_with(&self, health_more: &str, node: &str, more: &str) {
         let health = self.health;
-        // Any free port: daemons of tests do not meet.
+        // Any free port, so that daemons of tests do not conflict.
         let console = if more.contains("[console]") { "" } else { "[console]\nlisten = \"127.0.0.1:0\"\n" };
         self.write(
             "bellwether.toml",
@@ -132,12 +132,11 @@ impl Root {
         );
     }
 
-    /// Where it is.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Writes a file, and the folders above it, as an editor does: beside it, then renamed.
+    /// Writes a file, and creates its folders, like an editor: beside it, then renamed.
     ///
     /// # Panics
     /// If that fails.
@@ -153,7 +152,7 @@ impl Root {
     /// Removes a file.
     ///
     /// # Panics
-    /// If it is not there.
+    /// If it does not exist.
     pub fn remove(&self, file: &str) {
         fs::remove_file(self.path().join(file)).expect("the file is there");
     }

@@ -1,4 +1,4 @@
-//! A terminal with a screen that can be read: tmux, on a server of its own.
+//! A terminal with a screen that can be read: tmux, with its own server.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -7,17 +7,17 @@ use crate::binary::bellwether;
 use crate::eventually::eventually;
 use crate::failed::keep_text;
 
-/// A terminal in which a shell runs. Its server ends with it.
+/// A terminal with a shell. Its server ends with it.
 #[derive(Debug)]
 pub struct Screen {
     socket: PathBuf,
 }
 
 impl Screen {
-    /// A shell on a terminal of this size, whose server's socket lies in `folder`.
+    /// A shell on a terminal of this size, whose server's socket is in `folder`.
     ///
     /// # Panics
-    /// If there is no tmux.
+    /// If tmux is not installed.
     pub fn open(folder: &Path, columns: u16, rows: u16) -> Self {
         let screen = Self { socket: folder.join("tmux") };
         let (columns, rows) = (columns.to_string(), rows.to_string());
@@ -62,17 +62,17 @@ impl Screen {
         self.tmux(&["send-keys", key]);
     }
 
-    /// Gives the terminal another size.
+    /// Changes the size of the terminal.
     pub fn resize(&self, columns: u16, rows: u16) {
         self.tmux(&["resize-window", "-x", &columns.to_string(), "-y", &rows.to_string()]);
     }
 
-    /// What is on it.
+    /// The text that is on the screen.
     pub fn shown(&self) -> String {
         self.tmux(&["capture-pane", "-p"])
     }
 
-    /// Waits until all of this is on it.
+    /// Waits until all of these texts are on it.
     ///
     /// # Panics
     /// If it never is.
@@ -91,7 +91,7 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // With what has scrolled off it.
+        // Including what has scrolled off it.
         keep_text("screen", || {
             let output = self.try_tmux(&["capture-pane", "-p", "-S", "-"]);
             String::from_utf8_lossy(&output.stdout).into_owned()

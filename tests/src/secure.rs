@@ -1,4 +1,4 @@
-//! HTTPS: an authority of the test's own, and connections that trust it.
+//! HTTPS: an authority for the test, and connections that trust it.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -11,7 +11,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use crate::eventually::PATIENCE;
 use crate::http::Response;
 
-/// Signs certificates.
+/// An authority that signs certificates.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
@@ -21,7 +21,7 @@ pub struct Authority {
 pub struct Pair {
     /// Signed by the authority.
     pub certificate: String,
-    /// Its own.
+    /// The key of the certificate.
     pub key: String,
 }
 
@@ -69,7 +69,7 @@ impl Authority {
     /// A connection to a server with a certificate of the authority.
     ///
     /// # Panics
-    /// If there is none.
+    /// If there is no connection.
     pub fn connect(&self, address: SocketAddr) -> Secured {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).expect("a certificate");
@@ -87,14 +87,14 @@ impl Authority {
     }
 }
 
-/// A connection that is encrypted, and stays open.
+/// An encrypted connection that stays open.
 pub struct Secured(StreamOwned<ClientConnection, TcpStream>);
 
 impl Secured {
-    /// `GET path`; more can be asked for after it.
+    /// `GET path`; more requests can follow.
     ///
     /// # Panics
-    /// If the answer makes no sense.
+    /// If the response is invalid.
     pub fn get(&mut self, path: &str) -> Response {
         let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         self.0.write_all(head.as_bytes()).expect("it can be asked");

@@ -1,24 +1,24 @@
-//! What a process holds at one moment: memory, descriptors, threads.
+//! The resources of a process at one moment: memory, descriptors, threads.
 
 use std::fs;
 use std::time::Duration;
 
-/// Of one process, by `/proc` (proc(5)).
+/// Of one process, from `/proc` (proc(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// Resident, in KiB.
+    /// Resident memory, in KiB.
     pub memory: u64,
-    /// Open files, sockets and the like.
+    /// The number of open files, sockets and the like.
     pub descriptors: usize,
-    /// Threads.
+    /// The number of threads.
     pub threads: usize,
 }
 
 impl Usage {
-    /// Of this process, now.
+    /// The present usage of this process.
     ///
     /// # Panics
-    /// If there is none.
+    /// If the process does not exist.
     pub fn of(pid: u32) -> Self {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
         let memory = status
@@ -30,10 +30,10 @@ impl Usage {
     }
 }
 
-/// The time that a process's threads have spent on a processor: those that are there now.
+/// The processor time of a process's present threads.
 ///
 /// # Panics
-/// If there is no such process.
+/// If the process does not exist.
 pub fn cpu(pid: u32) -> Duration {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is there");
     let spent = threads.flatten().filter_map(|thread| {

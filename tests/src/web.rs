@@ -1,4 +1,4 @@
-//! The module `web`: the demo's application, kept and watched, at the pace of a test.
+//! The module `web`: the demo's application, kept and monitored, with intervals for tests.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,12 +10,12 @@ use crate::root::{Root, free_address};
 /// The application of the module, and the text of the module's file.
 #[derive(Debug, Clone, Copy)]
 pub struct Web {
-    /// Where the application serves once it runs.
+    /// The address of the application once it runs.
     pub address: SocketAddr,
 }
 
 impl Web {
-    /// Puts the module into a root.
+    /// Adds the module to a root.
     pub fn lay_out(root: &Root) -> Self {
         let web = Self { address: free_address() };
         web.write(root, "");
@@ -67,13 +67,13 @@ drain = "{drain}"
         )
     }
 
-    /// What the application itself answers.
+    /// The application's own answer.
     pub fn ask(&self) -> Option<Response> {
         http::get(self.address, "/")
     }
 }
 
-/// Sees the kept application end at once.
+/// Detects the exit of the kept application immediately.
 pub const CHECK_PROCESS: &str = r#"
 [[checker]]
 name = "process"

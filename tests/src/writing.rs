@@ -1,4 +1,4 @@
-//! The ways in which people and programs put a file in its place.
+//! The ways in which people and programs write a file.
 
 use std::fs;
 use std::io::Write as _;
@@ -6,23 +6,23 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// One of the ways.
+/// One way of writing a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     /// Beside it, then renamed: most editors, package managers, rsync.
     Rename,
-    /// The file itself is cut off and written anew: `cp`, some editors.
+    /// The file itself is truncated and written again: `cp`, some editors.
     InPlace,
-    /// In place, piece by piece, over a slow line.
+    /// In place, piece by piece, over a slow connection.
     SlowPieces,
-    /// A symbolic link to a folder of the new version takes the place of the old one, as
-    /// Kubernetes does it with a `ConfigMap`.
+    /// A symbolic link to a folder of the new version replaces the old one, as Kubernetes does it with a
+    /// `ConfigMap`.
     LinkSwap,
 }
 
-/// So long a file stays as it is when the daemon takes it for written.
+/// How long a file must be unchanged before the daemon treats it as complete.
 const SETTLED: Duration = Duration::from_millis(120);
-/// Far shorter, so that a busy machine does not make it as long.
+/// Far shorter, so that a busy machine does not prolong it that much.
 const BETWEEN_PIECES: Duration = Duration::from_millis(25);
 /// Enough of them to last for longer.
 const PIECES: usize = 12;
@@ -31,8 +31,8 @@ impl Way {
     /// All of them. The last one leaves a symbolic link behind.
     pub const ALL: [Self; 4] = [Self::Rename, Self::InPlace, Self::SlowPieces, Self::LinkSwap];
 
-    /// Puts `content` at `path`. Returns whether it was written without a pause in which the daemon may
-    /// have taken a part of it for all: on a machine that is busy enough, there may be one.
+    /// Writes `content` to `path`. Returns whether it was written without a pause in which the daemon may have
+    /// treated a part of it as complete: on a machine that is busy enough, there may be one.
     ///
     /// # Panics
     /// If that fails.
@@ -65,7 +65,7 @@ impl Way {
     }
 }
 
-/// `NAME -> ..data/NAME`, `..data -> ..version`, and the second link is what is swapped.
+/// `NAME -> ..data/NAME`, `..data -> ..version`, and the second link is the one that is replaced.
 fn swap(path: &Path, content: &[u8]) {
     let (folder, name) = (path.parent().expect("a folder"), path.file_name().expect("a name"));
     let version =

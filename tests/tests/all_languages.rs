@@ -1,7 +1,8 @@
-//! One module with a checker in Rust, one in Python and one in JavaScript. The two that bring a
-//! whole language runtime along are dropped in while everything runs, and nobody else notices.
+//! One module with a checker in Rust, one in Python and one in JavaScript. The two that contain a whole language
+//! runtime are added while everything runs, without any effect on the rest.
 //!
-//! Then one of them comes in another version: in every run the smaller, which is compiled in half the time.
+//! Then one of them is replaced by another version: in every run the smaller one, which is compiled in half the
+//! time.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc;
@@ -19,15 +20,15 @@ use bellwether_tests::web::Web;
 
 const LANGUAGES: [&str; 3] = ["rust", "python", "javascript"];
 
-/// How often each checker runs.
+/// The interval of each checker.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// So much later a run may begin on a machine whose processors all compile. Were it to wait for a
-/// compilation to end, it would be much later still.
+/// The maximum delay of a run on a machine whose processors all compile. If it waited for a compilation to end, it
+/// would be much later still.
 const LATE: Duration = Duration::from_secs(2);
 /// Two compilations, one after the other, on a machine that does much else.
 const COMPILED: Duration = Duration::from_secs(1200);
 
-/// The checker in Rust is the one that was built for the interface 1.0.0; the others are of today's.
+/// The checker in Rust is the one that was built for the interface 1.0.0; the others use the present one.
 fn config(language: &str) -> &'static str {
     match language {
         "rust" => r#"{ greet = "the others" }"#,
@@ -36,7 +37,7 @@ fn config(language: &str) -> &'static str {
     }
 }
 
-/// What its checker says when all is well, and a line that it logs.
+/// The checker's summary when it passes, and a line that it logs.
 fn words(language: &str) -> (&'static str, &'static str) {
     match language {
         "rust" => ("node-1/web/rust greets the others", "hello the others"),
@@ -62,7 +63,7 @@ config = {config}
     )
 }
 
-/// Each run of it opens a connection to `address`, so that somebody outside sees when it ran.
+/// Each run opens a connection to `address`, so that the test sees when it ran.
 fn witnessed(address: SocketAddr) -> String {
     format!(
         r#"
@@ -77,11 +78,11 @@ grant = {{ connect = ["{address}"] }}
     )
 }
 
-/// Tells when each run of the witnessed checker came, until the test ends.
+/// Reports the time of each run of the witnessed checker, until the test ends.
 fn witness() -> (SocketAddr, mpsc::Receiver<Instant>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("its address");
-    // More than can come while a test has patience.
+    // More than can come within a test's time limit.
     let (told, tells) = mpsc::sync_channel(10_000);
     std::thread::spawn(move || {
         for _connection in listener.incoming().flatten() {
@@ -93,7 +94,7 @@ fn witness() -> (SocketAddr, mpsc::Receiver<Instant>) {
     (address, tells)
 }
 
-/// The longest time between two of these moments that follow each other.
+/// The longest time between two consecutive runs.
 fn longest_gap(moments: &[Instant]) -> Duration {
     let gaps = moments.windows(2).map(|pair| pair[1].duration_since(pair[0]));
     gaps.max().unwrap_or_default()
@@ -104,7 +105,7 @@ fn runs(checker: &Checker) -> Option<u64> {
     format!("{}", checker.last.as_ref()?.measured("runs")?).parse().ok()
 }
 
-/// Waits until this checker has answered pass, with a state that counts at least so many runs.
+/// Waits until this checker has passed, with a state that counts at least this many runs.
 fn passes(daemon: &Daemon, language: &str, at_least: u64) -> Observation {
     let seen = within(COMPILED, &format!("the checker in {language} has passed {at_least} times"), || {
         let seen = daemon.find_checker("web", language)?;
@@ -121,8 +122,7 @@ fn digest(daemon: &Daemon, name: &str) -> Option<String> {
     Some(daemon.component(name)?.digest)
 }
 
-/// No run of the witnessed checker was missed or came late, from the moment the others were
-/// dropped in until they ran.
+/// No run of the witnessed checker was skipped or late, from the moment the others were added until they ran.
 fn none_was_late(moments: &[Instant], dropped: Instant, took: Duration, allowed: Duration) {
     let longest = longest_gap(moments);
     println!("{} runs in {took:?}, at most {longest:?} between two", moments.len());
@@ -133,7 +133,7 @@ fn none_was_late(moments: &[Instant], dropped: Instant, took: Duration, allowed:
     assert!(moments.len() as u128 >= expected / 2, "{} runs of {expected}", moments.len());
 }
 
-/// Waits until another version of this checker is in force; its state never begins anew.
+/// Waits until another version of this checker is active; its state is never reset.
 fn goes_on_counting_in_another_version(daemon: &Daemon, language: &str, old: Option<&str>) {
     let replaced = Instant::now();
     let mut counted = 0;
@@ -168,7 +168,7 @@ fn a_module_has_checkers_in_three_languages_and_the_large_ones_disturb_nobody_wh
 
     let _earlier = runs_at.try_iter().count();
     let probe = Probe::begin(root.health, "/health/web", 100);
-    // Slow answers of a machine that compiles are no fault of ours.
+    // Delays of a machine that compiles do not count against the daemon.
     let control = Probe::begin(control::server(), "/", 100);
     let dropped = Instant::now();
     root.write("checkers/python.wasm", &python);
@@ -182,7 +182,7 @@ fn a_module_has_checkers_in_three_languages_and_the_large_ones_disturb_nobody_wh
     let moments: Vec<_> = runs_at.try_iter().collect();
     let (answers, control) = (probe.finish(), control.finish());
 
-    // When the machine stood still, everybody did.
+    // When the machine stood still, every process did.
     none_was_late(&moments, dropped, took, INTERVAL + LATE + 3 * control.percentile(100));
     let p99s = [answers.percentile(99), control.percentile(99)];
     println!("{} answers, p99 and that of the control {p99s:?}", answers.count());

@@ -1,5 +1,5 @@
-//! What load balancers are told beside yes and no: those that never ask, by a command; those that put a PROXY line
-//! in front of their checks; and those that can send less to a node that asks for less.
+//! Answers to load balancers other than 200 and 503: commands for those that do not probe, PROXY lines in front of
+//! checks, and reduced load for a node that asks for less.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ use bellwether_tests::program::is_installed;
 use bellwether_tests::root::{Root, free_address};
 use rustix::process::Signal;
 
-/// A load balancer's command writes what it is told behind what it was told before, unless `broken` is there.
+/// A load balancer's command appends each announcement to a file, unless `broken` exists.
 const TOLD: &str = r#"
 [commands]
 start = { run = ["/bin/sleep", "1002"], keep = true }
@@ -56,14 +56,14 @@ fn a_load_balancer_that_never_asks_is_told_by_a_command_when_the_answer_changes(
     });
     assert!(step.text.contains("done in"), "{step:?}");
 
-    // A failure is told as well, and what comes back.
+    // A failure is announced as well, and the recovery.
     let before = told(&root).len();
     assert!(signal(daemon.processes("app")[0], Signal::KILL));
     eventually("a failure is told", || told(&root)[before..].contains(&"no".to_owned()).then_some(()));
     daemon.until_ready("app");
     until_told_last(&root, "yes");
 
-    // Each word once, and never the same word twice in a row but for the beginning of a daemon.
+    // Each answer once, and never the same answer twice in a row except at the start of a daemon.
     let before = told(&root);
     let alternate = before.windows(2).all(|pair| pair[0] != pair[1]);
     assert!(alternate, "{before:?}");

@@ -1,5 +1,5 @@
-//! Every operation of the API's description, asked by everybody: those who may not are refused, in the
-//! way the description says, and those who may are not.
+//! Every operation of the API's description, requested with every role: without sufficient rights it is rejected as
+//! described, and with them it is not.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -37,7 +37,7 @@ fn ask(console: SocketAddr, method: &str, path: &str, token: Option<&str>, body:
     (status, kind.split(';').next().unwrap_or_default().to_owned())
 }
 
-/// With names in it that are there, or that do no harm.
+/// With names in it that exist, or that do no harm.
 fn filled(path: &str) -> String {
     path.replace("{module}", "web")
         .replace("{checker}", "home")
@@ -48,7 +48,7 @@ fn filled(path: &str) -> String {
         .replace("{name}", "nobody")
 }
 
-/// A body that makes sense, by the operation's name.
+/// A valid body, by the operation's name.
 fn body(operation: &Value) -> &'static str {
     match operation["operationId"].as_str() {
         Some("postUsers") => r#"{"name":"somebody","role":"monitor","password":"long enough"}"#,

@@ -1,5 +1,5 @@
-//! Who may do what, as it is meant, beside who may as the API describes it. The description comes from
-//! the same place as the routes: a role that is wrong there would be wrong in both.
+//! The intended role of each operation, compared with the API's description. The description is derived from the
+//! same table as the routes, so a wrong role there would be wrong in both.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 const DESCRIPTION: &str = include_str!("../../docs/openapi.json");
 const METHODS: [&str; 5] = ["get", "post", "put", "delete", "patch"];
 
-/// What one must be; `anybody` needs no sign-in. Whoever adds an operation decides here, once more.
+/// The required role; `anybody` means no sign-in. A new operation has to be added here as well.
 const MEANT: &str = "
     anybody get /openapi.json
     monitor get /me

@@ -1,9 +1,9 @@
-//! Real applications by the recipes of the docs: started, killed, hung, found again and stopped by the real
-//! daemon, with the data that they had confirmed.
+//! Real applications with the recipes of the docs: started, killed, hung, found again and stopped by the real
+//! daemon, with data that they had confirmed.
 //!
-//! Every run has four that stand for the others: a server with workers, one process, a database, and a language
-//! that runs its own server. A long run (`BELLWETHER_LONG=1`) has all that are installed; `tests/applications`
-//! installs them, and writes what was seen into `docs/recipes.md`.
+//! Every run has four that represent the others: a server with workers, a single process, a database, and a
+//! language with its own server. A long run (`BELLWETHER_LONG=1`) has all that are installed; `tests/applications`
+//! installs them, and writes the results to `docs/recipes.md`.
 
 mod application;
 mod databases;

@@ -1,9 +1,10 @@
-//! Load balancers, each as `docs/load-balancers.md` configures it, in front of two nodes under load: no request fails
-//! while the daemons of both are restarted at once, and none while a node is stopped and started again.
+//! Load balancers, each configured as in `docs/load-balancers.md`, in front of two nodes under load: no request
+//! fails while the daemons of both are restarted at the same time, and none while a node is stopped and started
+//! again.
 //!
-//! In every run the two that differ most: `HAProxy`, told by an agent on a connection, and Caddy, which asks over HTTP and
-//! remembers answers itself. A long run (`BELLWETHER_LONG=1`) has all that are installed, or
-//! the one that `BELLWETHER_BALANCER` names by its heading.
+//! In every run the two that differ most: `HAProxy`, with an agent on a connection, and Caddy, which probes over
+//! HTTP and caches answers itself. A long run (`BELLWETHER_LONG=1`) has all that are installed, or the one that
+//! `BELLWETHER_BALANCER` names by its heading.
 
 use std::time::{Duration, Instant};
 
@@ -18,14 +19,14 @@ use bellwether_tests::process::signal;
 use bellwether_tests::root::Root;
 use rustix::process::Signal;
 
-/// Questions wait for so long at a daemon that starts.
+/// How long requests wait at a daemon that starts.
 const RESTARTED_WITHIN: Duration = Duration::from_secs(5);
-/// Restarts of a machine that is too busy for that are not judged, and not more than so many are tried for each.
+/// Restarts on a machine that is too busy for that do not count, and there are at most this many attempts for each.
 const TRIES: u64 = 10;
-/// Requests under way before and behind what is tried.
+/// The number of requests before and after the change.
 const AROUND: u64 = 40;
 
-/// A node with the application of the demo. What is first here ends first.
+/// A node with the application of the demo. Fields are dropped in this order.
 struct Node {
     daemon: Daemon,
     _root: Root,
@@ -62,7 +63,7 @@ impl Farm {
         Self { balancer, nodes, places }
     }
 
-    /// Has clients ask while `what` is done. Returns how many of their requests failed, each in words.
+    /// Lets clients send requests while `what` is done. Returns the failures, each in words.
     fn under_load(&mut self, what: impl FnOnce(&mut Self)) -> Vec<String> {
         let load = Load::begin(&[self.places.front]);
         let go_on = |load: &Load| {
@@ -75,7 +76,7 @@ impl Farm {
         load.end().failures
     }
 
-    /// The daemons of both nodes at once. Returns how long there was none.
+    /// Restarts the daemons of both nodes at the same time. Returns how long there was none.
     fn restart_daemons(&mut self) -> Duration {
         let begun = Instant::now();
         for node in &self.nodes {
@@ -123,7 +124,7 @@ fn a_stop_and_a_start_cost_nothing(farm: &mut Farm, title: &str) {
 
 fn an_application_that_fails_is_left_and_used_again(farm: &Farm) {
     let node = &farm.nodes[1].daemon;
-    // Nothing is restarted meanwhile, so the load balancer has all the time that it needs.
+    // Nothing is restarted in the meantime, so the load balancer has all the time that it needs.
     node.tell(&["suspend", "web"]);
     let application = node.processes("web");
     assert!(signal(application[0], Signal::KILL), "{application:?}");
@@ -155,7 +156,7 @@ fn caddy_is_told_the_truth() {
 #[test]
 fn all_of_the_guide_are_told_the_truth() {
     if is_long() {
-        // Each with two nodes: all of them at once would be more than a small machine has processors for.
+        // Each with two nodes: all of them at the same time would be too many for a small machine.
         let only = std::env::var("BELLWETHER_BALANCER").ok();
         for kind in ALL.iter().filter(|kind| only.as_ref().is_none_or(|only| only == kind.title)) {
             is_told_the_truth(kind.title);

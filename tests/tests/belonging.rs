@@ -1,4 +1,5 @@
-//! What belongs to an application although it has left its process group, or has gone into the background by itself.
+//! The processes of an application that have left its process group, or have gone into the background by
+//! themselves.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -27,22 +28,22 @@ backoff = { first = "50ms", max = "200ms" }
 drain = "0s"
 "#;
 
-/// What says who belongs to whom.
+/// How processes are identified.
 #[derive(Debug, Clone, Copy)]
 enum By {
-    /// Whatever the system has: control groups, where the daemon may make some.
+    /// By the best means of the system: control groups, where the daemon can create some.
     All,
-    /// No control groups.
+    /// By marks, without control groups.
     Marks,
 }
 
-/// Both, where this process may make a mount namespace.
+/// Both, where this process can create a mount namespace.
 fn ways() -> Vec<By> {
     let may = geteuid().is_root() && is_installed("unshare");
     if may { vec![By::All, By::Marks] } else { vec![By::All] }
 }
 
-/// A daemon on the root. One without control groups lives in a mount namespace in which they are not mounted.
+/// A daemon on the root. Without control groups, it runs in a mount namespace in which they are not mounted.
 fn run(by: By, root: &Root) -> Daemon {
     match by {
         By::All => Daemon::run(root.path(), root.health),
@@ -61,7 +62,7 @@ fn run(by: By, root: &Root) -> Daemon {
     }
 }
 
-/// Living processes that work in this root, but for its daemon.
+/// Living processes that work in this root, except its daemon.
 fn processes_of(root: &Root, daemon: &Daemon) -> Vec<u32> {
     let pids = fs::read_dir("/proc").expect("processes").filter_map(|entry| {
         let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
@@ -75,7 +76,7 @@ fn until_alone(root: &Root, daemon: &Daemon) {
     eventually("nothing of the application is left", || processes_of(root, daemon).is_empty().then_some(()));
 }
 
-/// The two of them, the one that is kept and the one that has left it.
+/// The two processes: the one that is kept and the one that has left it.
 fn two(root: &Root, daemon: &Daemon) -> (u32, u32) {
     let kept = eventually("it runs", || daemon.processes(MODULE).first().copied());
     let both = eventually("both are there", || {
@@ -92,7 +93,7 @@ fn until_another_is_kept(daemon: &Daemon, kept: u32) {
     });
 }
 
-/// The kept process dies while no daemon runs, and the next daemon ends what that has left.
+/// The kept process dies while no daemon runs, and the next daemon ends its leftovers.
 fn dies_without_a_daemon(root: &Root, daemon: &mut Daemon, by: By, (kept, other): (u32, u32)) {
     daemon.kill();
     assert!(signal(kept, Signal::KILL));
@@ -109,7 +110,7 @@ fn sleeps(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "sleep")
 }
 
-/// What must not be left when a test fails.
+/// Processes that must not be left when a test fails.
 struct Swept<'a>(&'a Root);
 
 impl Drop for Swept<'_> {
@@ -206,7 +207,7 @@ fn what_a_command_of_another_user_starts_belongs_to_it_as_well() {
     }
 }
 
-/// Two processes in the background, told from those of other tests by what they are called with.
+/// Two processes in the background, distinguished from those of other tests by their arguments.
 fn two_of_nobody(test: u32) -> String {
     format!(
         r#"{HEAD}
@@ -254,8 +255,8 @@ fn what_another_users_start_leaves_in_the_background_ends_before_anything_is_sta
     }
 }
 
-/// A server with two processes that goes into the background by itself, by two forks: the one that has the pid file,
-/// and a worker in a session of its own that serves, and lives on without it.
+/// A server with two processes that goes into the background by itself, by two forks: the one in the pid file, and
+/// a worker in its own session that serves, and outlives it.
 fn server(root: &Root) -> (String, std::net::SocketAddr, PathBuf) {
     let (address, pid_file) = (free_address(), root.path().join("server.pid"));
     let (host, port) = (address.ip(), address.port());
@@ -334,7 +335,7 @@ fn the_workers_of_a_killed_application_in_the_background_end_before_it_is_starte
     }
 }
 
-/// Debian's nginx, as its init script starts it; what it stops is what its pid file names.
+/// Debian's nginx, as its init script starts it; its stop command uses the pid file.
 fn nginx_in_the_background(nginx: &Nginx) -> String {
     let (start, pid_file, address) = (nginx.command(&[]), nginx.pid_file(), nginx.address);
     let pid_file = pid_file.display();
@@ -359,8 +360,8 @@ grant = {{ connect = ["{address}"] }}
     )
 }
 
-/// Without control groups, workers that have written over their environment are known once the daemon has looked
-/// while their parent lived.
+/// Without control groups, workers that have overwritten their environment are identified once the daemon has
+/// scanned while their parent was alive.
 fn until_looked_at(by: By, daemon: &Daemon, workers: &[u32]) {
     if matches!(by, By::All) && control_groups::are_there() {
         return;

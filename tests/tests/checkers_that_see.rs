@@ -1,5 +1,5 @@
-//! What the standard checkers see of real services: a process that is stopped, TLS, Unix sockets, UDP. And that
-//! people are told when a checker sees nothing any more.
+//! What the standard checkers detect in real services: a process that is stopped, TLS, Unix sockets, UDP. And the
+//! notification when a checker can no longer determine its status.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -44,17 +44,17 @@ fn tcp_sees_a_service_that_is_stopped_without_expecting_anything_of_it() {
     let parsed: SocketAddr = address.parse().expect("an address");
     eventually("the service serves", || http::get(parsed, "/"));
     let (config, grants) = (json!({ "address": address }), [format!("connect={address}")]);
-    told(&check("tcp", &config, &grants, "20s"), 0, "took the connection");
+    told(&check("tcp", &config, &grants, "20s"), 0, "connected to");
 
     assert!(signal(service.0.id(), Signal::STOP));
     let stopped = check("tcp", &config, &grants, "8s");
     told(&stopped, 3, "has not accepted it: it hangs or is stopped");
     assert!(stopped.out.contains(&format!(" {} (stopped)", service.0.id())), "{stopped:?}");
     let off = json!({ "address": address, "expect-accept": false });
-    told(&check("tcp", &off, &grants, "20s"), 0, "took the connection");
+    told(&check("tcp", &off, &grants, "20s"), 0, "connected to");
 
     assert!(signal(service.0.id(), Signal::CONT));
-    told(&check("tcp", &config, &grants, "20s"), 0, "took the connection");
+    told(&check("tcp", &config, &grants, "20s"), 0, "connected to");
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn a_unix_socket_and_udp_are_asked_where_they_are_granted() {
     std::thread::spawn(move || {
         for mut peer in service.incoming().flatten() {
             let mut asked = [0; 4];
-            // A client that is gone needs no answer.
+            // A client that has disconnected needs no answer.
             drop(peer.read_exact(&mut asked).and_then(|()| peer.write_all(b"\xffpong")));
         }
     });
@@ -96,7 +96,7 @@ fn a_unix_socket_and_udp_are_asked_where_they_are_granted() {
     told(&check("tcp", &config, &[], "20s"), 3, &format!("connect = [\"{address}\"]"));
 }
 
-/// An authority of our own, and a service with a certificate of it that ends in this year.
+/// An authority for the test, and a service with a certificate of it that expires in this year.
 fn secure_service(ca: &Path, ends: i32) -> SocketAddr {
     let authority = Authority::default();
     std::fs::write(ca, authority.pem()).expect("the file can be written");
@@ -117,7 +117,7 @@ fn secure_service(ca: &Path, ends: i32) -> SocketAddr {
             let Ok(session) = ServerConnection::new(Arc::clone(&config)) else { return };
             let mut stream = StreamOwned::new(session, stream);
             let mut asked = [0; 4096];
-            // A client that does not trust us ends here.
+            // A client that does not trust the certificate disconnects here.
             let Ok(1..) = stream.read(&mut asked) else { continue };
             drop(
                 stream
@@ -159,7 +159,7 @@ fn http_asks_by_tls_and_trusts_only_what_it_should() {
     std::thread::spawn(move || {
         for mut stream in plain.incoming().flatten() {
             let mut asked = [0; 4096];
-            // Read first: closing with unread data would take the answer back.
+            // Read first: closing with unread data would discard the answer.
             drop(stream.read(&mut asked).and_then(|_| stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")));
         }
     });
@@ -255,7 +255,7 @@ on-down = "notify"
     let words = "counts only processes that come from this module's commands; at present shop-worker ";
     assert!(ended.out.contains(words), "{ended:?}");
 
-    // Where the module keeps nothing, the host's count, and it is said whose they are.
+    // If the module keeps nothing, the host's processes count, and that is reported.
     let plain = Root::default();
     plain.write("modules/shop.toml", "[[checker]]\nname = \"own\"\nprocess = { name = \"shop-worker\" }\n");
     let ended = bellwether_ends(&["validate", "--root", &plain.path().display().to_string()]);

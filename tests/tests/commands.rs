@@ -1,5 +1,5 @@
-//! As whom and within which limits commands run, what is run before a start, and how an application is
-//! asked to end: real processes, and what the kernel says of them.
+//! Users and limits of commands, the command before a start, and the stop signals: real processes, and the kernel's
+//! information about them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -17,7 +17,7 @@ use rustix::process::Signal;
 mod capabilities;
 mod notify;
 
-/// On every Linux: nobody.
+/// The user `nobody`, on every Linux.
 const NOBODY: u32 = 65_534;
 
 fn is_root() -> bool {
@@ -33,13 +33,13 @@ fn run(root: &Root, module: &str) -> Daemon {
     Daemon::run(root.path(), root.health)
 }
 
-/// Writes a file of variables that only its owner may write.
+/// Writes an environment file that only its owner may write.
 fn variables(root: &Root, text: &str) {
     let path = root.write("app.env", text);
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("the file is ours");
 }
 
-/// The one process of the application.
+/// The single process of the application.
 fn application(daemon: &Daemon) -> u32 {
     daemon.until_ready("app");
     let pids = daemon.processes("app");
@@ -56,7 +56,7 @@ fn of_process(pid: u32, file: &str) -> String {
     String::from_utf8(bytes).expect("it is text")
 }
 
-/// A line of `/proc/PID/status`, its blanks made one each.
+/// A line of `/proc/PID/status`, with single blanks.
 fn status(pid: u32, key: &str) -> String {
     let text = of_process(pid, "status");
     let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
@@ -77,7 +77,7 @@ fn nice(pid: u32) -> i32 {
     behind_name.split(' ').nth(16).and_then(|nice| nice.parse().ok()).expect("proc_pid_stat(5), field 19")
 }
 
-/// All that a file can say of it. The shell stays: it is the application.
+/// All settings of a file. The shell stays: it is the application.
 const FULL: &str = r#"
 [commands.start]
 run = ["/bin/sh", "-c", "echo I am $(id -u); while :; do sleep 600; done"]
@@ -145,7 +145,7 @@ fn an_application_of_another_user_is_found_again() {
     daemon.kill();
     daemon.run_again();
     assert_eq!(application(&daemon), pid);
-    // By its marks, too, where the list is lost.
+    // By its marks, too, if the list is lost.
     daemon.kill();
     root.remove("state/kept.json");
     daemon.run_again();
@@ -284,7 +284,7 @@ fn a_daemon_without_root_refuses_other_users_and_says_what_it_may_not() {
     eventually("it is told", || daemon.tell(&["events"]).contains("cannot set nice to -5").then_some(()));
 }
 
-/// All of the folder is the user's.
+/// Gives all of the folder to the user.
 fn give(path: &std::path::Path, user: u32) {
     let chown = Command::new("chown").arg("-R").arg(format!("{user}:{user}")).arg(path).status();
     assert!(chown.expect("chown(1)").success());

@@ -1,4 +1,4 @@
-//! The console's listener on a real daemon: who is let as far as the guard, and by which certificate.
+//! The console's listener on a real daemon: which clients reach the guard, and the certificate.
 
 use std::fs::{self, Permissions};
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -15,12 +15,12 @@ use bellwether_tests::secure::{Authority, Pair};
 use bellwether_tests::usage::Usage;
 use bellwether_tests::web::Web;
 
-/// Off the loopback, as a console of several nodes is; the tests reach it by the loopback all the same.
+/// Not only on the loopback, like a console of several nodes; the tests use the loopback all the same.
 const EVERYWHERE: &str = "[console]\nlisten = \"0.0.0.0:0\"\n";
 const WITH_FILES: &str =
     "[console]\nlisten = \"127.0.0.1:0\"\ncertificate = \"console.pem\"\nkey = \"console.key\"\n";
 
-/// A daemon with the module `web` that serves.
+/// A daemon with the module `web`, which serves.
 fn serving(more: &str) -> (Root, Daemon) {
     let root = Root::new("node-1", more);
     Web::lay_out(&root);
@@ -29,14 +29,14 @@ fn serving(more: &str) -> (Root, Daemon) {
     (root, daemon)
 }
 
-/// A client on another host, as far as this host can be one.
+/// A client on another host, as far as this host can simulate one.
 struct Client<'d> {
     daemon: &'d Daemon,
     how: Vec<String>,
 }
 
 impl<'d> Client<'d> {
-    /// That knows the console by its fingerprint, and has a token of this role.
+    /// A client that knows the console's fingerprint, and has a token with this role.
     fn with_role(daemon: &'d Daemon, root: &Root, role: &str) -> Self {
         let file = write_token(root.path(), role, &daemon.token(role, role, &[]), 0o600);
         let how = ["--fingerprint".to_owned(), fingerprint(daemon), "--token-file".to_owned(), file];
@@ -250,7 +250,7 @@ fn a_certificate_that_changes_is_taken_over_and_a_bad_one_leaves_the_one_before(
     assert_eq!(authority.connect(address).get("/login").status, 200);
     let told = daemon.events().iter().any(|event| event.text.contains(&second));
     assert!(told, "it is written down");
-    // Requests on a connection are ten seconds apart at most: ours is kept busy while it waits.
+    // Requests on a connection are ten seconds apart at most: this one is kept busy while it waits.
     let trusted = bellwether_ends(&trusting(&ca, address));
     assert!(trusted.error.contains("--token-file"), "the authority is trusted: {trusted:?}");
 
@@ -284,7 +284,7 @@ fn an_open_connection_outlives_a_change_of_the_certificate() {
     let first = fingerprint(&daemon);
     let mut kept = authority.connect(daemon.console());
     write_pair(&root, &authority.issue());
-    // One question after the other on the same connection, over the change and after it.
+    // One request after the other on the same connection, before and after the change.
     eventually("the new certificate is in use", || {
         assert_eq!(kept.get("/login").status, 200);
         (fingerprint(&daemon) != first).then_some(())
@@ -322,7 +322,7 @@ fn an_address_that_is_taken_is_an_error_if_it_was_chosen_and_else_a_problem() {
     assert_eq!(ended.code, Some(6), "{ended:?}");
 
     let _ports = default_ports();
-    // If another program has the default port already, it is as much in use.
+    // If another program has the default port already, it is in use all the same.
     let _held = TcpListener::bind("127.0.0.1:9013");
     let root = Root::new("node-1", "");
     let health = root.health;
@@ -350,11 +350,11 @@ fn a_console_that_is_switched_off_is_not_there() {
     assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
 }
 
-/// Waits until the other end closes the connection.
+/// Waits until the server closes the connection.
 fn until_closed(mut stream: TcpStream) -> Vec<u8> {
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let mut said = Vec::new();
-    // An error is an end as well, but not the one of our own patience.
+    // An error is an end as well, but not the test's own time limit.
     if let Err(error) = stream.read_to_end(&mut said) {
         assert!(!matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
     }
@@ -404,7 +404,7 @@ fn a_browser_is_asked_to_sign_in_and_another_hosts_name_is_none_of_ours() {
     assert_eq!(ask("node-1", "/login").status, 200, "the node's own name");
 }
 
-/// A form without an end, from somebody who is not signed in.
+/// An endless form, from a client that is not signed in.
 fn begin_a_form(console: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(console).expect("the console listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
@@ -425,7 +425,7 @@ fn posts_that_never_end_are_let_go_and_others_are_answered_again() {
     let daemon = Daemon::run_under(few_files, root.path(), root.health);
     daemon.until_ready("web");
     let console = daemon.console();
-    // As many as there is room for from one address, and a few more, which are turned away.
+    // As many as there is room for from one address, and a few more, which are rejected.
     let endless: Vec<TcpStream> = (0..40).map(|_| begin_a_form(console)).collect();
     let (mut let_go, mut turned_away) = (0, 0);
     for mut stream in endless {
@@ -479,7 +479,7 @@ fn signing_in_again_and_again_takes_no_memory() {
         );
         assert_eq!(http::request(console, &request).map(|answer| answer.status), Some(200));
     };
-    // The buffer of the one thread that hashes is made by the first.
+    // The buffer of the hashing thread is allocated by the first one.
     (0..3).for_each(|_| sign_in());
     let before = Usage::of(daemon.pid());
     std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! What a newcomer does with `bellwether demo`.
+//! The first steps of a new user with `bellwether demo`.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,7 +14,7 @@ use bellwether_tests::process::{is_alive, signal};
 use bellwether_tests::root::default_ports;
 use rustix::process::Signal;
 
-/// A client command on this root.
+/// Runs a client command on this root.
 fn tell(root: &Path, arguments: &[&str]) -> Ended {
     let root = root.to_str().expect("a plain path");
     let ended = bellwether_ends(&[arguments, &["--root", root]].concat());
@@ -44,8 +44,8 @@ fn incidents(root: &Path) -> usize {
     events(root).iter().filter(|event| event.kind == "incident").count()
 }
 
-/// Does something to the application, and waits until it has been restarted and serves again.
-/// Returns how often health said no meanwhile.
+/// Causes a failure of the application, and waits until it has been restarted and serves again. Returns how often
+/// the health check failed in the meantime.
 fn restarted(root: &Path, address: SocketAddr, what: &str, act: impl FnOnce()) -> usize {
     let before = incidents(root);
     let probe = Probe::begin(address, "/health/web", 1000);
@@ -58,11 +58,11 @@ fn restarted(root: &Path, address: SocketAddr, what: &str, act: impl FnOnce()) -
     statuses.get(&503).copied().unwrap_or_default()
 }
 
-/// A restart may take so little that even a thousand questions a second miss it on a busy machine: it is
-/// brought about again then, so many times.
+/// A restart may be so fast that even a thousand requests a second miss it on a busy machine: it is repeated then,
+/// up to this many times.
 const TRIES: usize = 5;
 
-/// Does the same to the application until health was seen to say no. Returns how often it was done.
+/// Repeats the failure of the application until a failed health check was seen. Returns the number of repetitions.
 fn says_no(root: &Path, address: SocketAddr, what: &str, act: impl Fn()) -> u64 {
     let noes = (1..=TRIES).map(|n| (n as u64, restarted(root, address, what, &act)));
     let seen = noes.into_iter().find(|(_, noes)| *noes > 0);
@@ -98,7 +98,7 @@ fn a_newcomer_kills_hangs_and_stops_the_application_and_reads_why() {
         let why = tell(root, &["why", "web"]).out;
         assert!(why.contains(seen), "{path}: {why}");
     }
-    // Whatever the machine was at meanwhile: each restart has its incident, and ours are among them.
+    // Whatever the machine was doing in the meantime: each restart has its incident, and these are among them.
     assert_eq!(module(root).restarts, incidents(root) as u64);
     assert!(module(root).restarts >= restarts, "{:?}", module(root));
 
@@ -106,7 +106,7 @@ fn a_newcomer_kills_hangs_and_stops_the_application_and_reads_why() {
     assert_eq!(health(at), 503, "at once");
     while module(root).state == State::Draining {
         let answer = get(app, "/");
-        // It may end between the two questions.
+        // It may end between the two requests.
         assert!(answer.is_some_and(|answer| answer.status == 200) || module(root).state != State::Draining);
     }
     eventually("the application is stopped", || (module(root).state == State::Stopped).then_some(()));
@@ -116,7 +116,7 @@ fn a_newcomer_kills_hangs_and_stops_the_application_and_reads_why() {
     for kind in ["verdict", "incident", "decision", "plan", "step", "state", "command"] {
         assert!(events.iter().any(|event| event.kind == kind), "no {kind}: {events:#?}");
     }
-    // And health said no before the application was stopped.
+    // And the health check failed before the application was stopped.
     assert!(events.iter().any(|event| event.is_change("state", "draining")), "{events:#?}");
 }
 
@@ -128,7 +128,7 @@ fn a_root_of_the_demo_runs_the_same_under_run() {
     let mut demo = Demo::run(Some(&root), place.path());
     let (at, app) = (demo.address("/health/web"), demo.address("/"));
     let kept = pid(&demo.root);
-    // As if its terminal had been closed the hard way: the application runs on.
+    // As if its terminal had been closed: the application keeps running.
     demo.kill();
     let mut daemon = Daemon::run(&root, at);
     daemon.until_ready("web");

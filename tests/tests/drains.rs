@@ -1,5 +1,5 @@
-//! A drain lasts as long as those need that ask: a load balancer that asks rarely is told as often as one that
-//! asks all the time, and by the time the application stops it has turned away.
+//! A drain lasts as long as the present load balancers need: one that probes rarely gets as many answers as one
+//! that probes all the time, and by the time the application stops it has stopped sending requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,12 +13,12 @@ use bellwether_tests::http;
 use bellwether_tests::process::is_alive;
 use bellwether_tests::root::Root;
 
-/// So rarely that the least drain (15 s) is not enough for six answers.
+/// So rarely that the shortest drain (15 s) is not enough for six answers.
 const PACE: Duration = Duration::from_secs(4);
-/// The least of six such paces, as a person who counts them on a machine that is late would.
+/// The minimum of six such intervals, with a tolerance for a machine that is late.
 const NEEDED: f64 = 20.0;
 
-/// Asks at an even pace, and counts the answers that are no while the application runs.
+/// Probes at an even interval, and counts the negative answers while the application runs.
 struct Balancer {
     stop: Arc<AtomicBool>,
     refused: Arc<AtomicU64>,
@@ -71,7 +71,7 @@ fn a_load_balancer_that_asks_rarely_is_told_six_times_before_the_application_sto
 
     let balancer = Balancer::begin(&root, pid);
     eventually("its pace is known", || (daemon.module("app").drain_s >= NEEDED).then_some(()));
-    // A time in the file is kept to, and advised against.
+    // A time in the file is used, with a warning.
     root.write("modules/app.toml", module("[health]\ndrain = \"2s\"\n"));
     eventually("the file is in force", || (daemon.module("app").drain_s < 3.0).then_some(()));
     let doctor = daemon.client(&["doctor"]);

@@ -1,5 +1,5 @@
-//! What a grant opens beyond WASI: secrets, commands, facts about processes, ping.
-//! And that without the grant there is nothing but the word which one is missing.
+//! Interfaces that need a grant, beyond WASI: secrets, commands, facts about processes, ping. Without the grant,
+//! the only result is the name of the missing one.
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ fn seen(daemon: &Daemon, checker: &str) -> Observation {
     eventually(&format!("{checker} is run"), || daemon.last("web", checker))
 }
 
-/// The application, two components, and what they are granted.
+/// The application, two components, and their grants.
 fn lay_out(root: &Root) -> Web {
     root.write("checkers/granted.wasm", guest::GRANTED);
     root.write("checkers/reach.wasm", guest::REACH);
@@ -59,7 +59,7 @@ run = ["/bin/sh", "-c", "sleep 600 & sleep 601"]
 timeout = "200ms"
 "#;
 
-/// One checker for each that can be granted, and one that is not granted it.
+/// One checker for each kind of grant, and one without it.
 fn checkers() -> String {
     let reader = |name: &str, config: &str, grant: &str| {
         checker(name, config, grant).replace("\"granted\"", "\"reach\"")
@@ -83,13 +83,13 @@ fn checkers() -> String {
         checker("ping", "ask = 'ping', name = '127.0.0.1'", "ping = ['127.0.0.1']"),
         checker("ping-name", "ask = 'ping', name = 'localhost'", "ping = ['localhost']"),
         reader("reader", "act = 'read', target = 'data/file'", "read = ['data', 'other'], env = ['PATH']"),
-        // One directory in another: it is read by the inner one.
+        // One directory inside another: it is read with the inner grant.
         reader("inner", "act = 'read', target = 'data/inner/file'", "read = ['data', 'data/inner']"),
     ]
     .concat()
 }
 
-/// What each of these sees, and how its summary begins.
+/// The expected status of each, and the beginning of its summary.
 const SEEN: [(&str, Outcome, &str); 9] = [
     ("command", Outcome::Pass, "exited with 0: --lag says hello / quietly"),
     (
@@ -155,24 +155,24 @@ fn what_is_granted_is_had_and_what_is_not_is_refused_with_the_grant_to_add() {
     }
     no_trace_of_the_secret(&root, &daemon);
     what_was_used_is_told(&root);
-    // Whatever a command was at, it ends with the daemon; the application runs on.
+    // Whatever a command was doing, it ends with the daemon; the application keeps running.
     daemon.end();
     eventually("the commands have ended", || sleepers(root.path()).is_empty().then_some(()));
 }
 
-/// Where a component is used, and what came of it there.
+/// The uses of a component, and their results.
 fn uses(root: &Root, component: &str) -> Vec<Use> {
     let answer = api::ask(root.path(), "GET", &format!("/components/{component}")).expect("it answers");
     answer.read::<ComponentDetail>().uses
 }
 
-/// An admin sees what could be taken away.
+/// An admin sees which grants could be removed.
 fn what_was_used_is_told(root: &Root) {
     for (checker, used) in [
         ("secret", &["secrets word="][..]),
         ("no-secret", &[]),
         ("command", &["commands probe"]),
-        // Granted two, it runs one of them.
+        // Of two granted commands, it runs one.
         ("fails", &["commands fails"]),
         ("no-command", &[]),
         ("processes", &["processes true"]),
@@ -197,7 +197,7 @@ fn what_was_used_is_told(root: &Root) {
     assert!(runs >= Some(1), "the standard one has started the application: {runs:?}");
 }
 
-/// The processes that the command `hangs` consists of.
+/// The processes of the command `hangs`.
 fn sleepers(root: &Path) -> Vec<String> {
     let processes = std::fs::read_dir("/proc").expect("a list of processes").flatten();
     processes
@@ -208,11 +208,11 @@ fn sleepers(root: &Path) -> Vec<String> {
         .collect()
 }
 
-/// The checker told it everybody: in its answer, in the log, and on its standard output.
+/// The checker printed it everywhere: in its answer, in the log, and on its standard output.
 fn no_trace_of_the_secret(root: &Root, daemon: &Daemon) {
     let last = seen(daemon, "secret");
     assert!(last.status == Outcome::Warn && last.summary == "the secret is ***", "{last:?}");
-    // Of 28 letters: it was given the whole of it.
+    // It has 28 letters: the checker received all of it.
     let measured = Measurement { name: "***".to_owned(), value: 28.0, unit: "***".to_owned() };
     assert_eq!(last.measurements, [measured]);
     eventually("the log has what the checker said", || {
@@ -282,7 +282,7 @@ stop = { run = ["/bin/true"] }
     assert!(unused.error.contains("module `none` uses no checker `granted`"), "{unused:?}");
     std::fs::remove_file(root.path().join("modules/none.toml")).expect("it is there");
 
-    // Notes are no mistakes.
+    // Notes are not errors.
     let valid = bellwether_ends(&["validate", "--root", &at]);
     assert_eq!(valid.code, Some(0), "{valid:?}");
     let note = "note: modules/some.toml:14: checker `asks`: `granted` requests ping `127.0.0.1` (to hear it \

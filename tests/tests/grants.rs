@@ -1,5 +1,5 @@
-//! Components that reach for the files, the variables and the network of the
-//! host: what is granted they get, and nothing beside it, however they ask.
+//! Components that try to access the files, the variables and the network of the host: they get what is granted,
+//! and nothing else, however they try.
 
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
@@ -13,9 +13,9 @@ use bellwether_tests::invocation::{Ended, bellwether_ends};
 use bellwether_tests::root::Root;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-/// More than any of these takes.
+/// Longer than any of these takes.
 const TIMEOUT: &str = "60s";
-/// How a run is told that was ended for its time.
+/// The message for a run that exceeded its time limit.
 const HUNG: &str = "ended after";
 
 /// Runs the guest once.
@@ -40,20 +40,20 @@ fn grant(kind: &str, value: impl std::fmt::Display) -> Vec<String> {
     vec![format!("{kind}={value}")]
 }
 
-/// Asserts that it passed with these words, and was refused nothing.
+/// Asserts that it passed with these words, without any refusal.
 fn passes(ended: &Ended, words: &str) {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.out.contains(&format!("pass: {words}  (took")), "`{words}`: {ended:?}");
     assert!(!ended.out.contains("refused"), "{ended:?}");
 }
 
-/// Asserts that it got nothing, and that the operator is told so.
+/// Asserts that it got nothing, and that the operator is informed.
 fn refused(ended: &Ended, refusal: &str) {
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert!(ended.out.lines().any(|line| line == refusal), "`{refusal}`: {ended:?}");
 }
 
-/// A directory that is granted, and what is beside it.
+/// A granted directory, and others beside it.
 struct Files(tempfile::TempDir);
 
 impl Files {
@@ -96,7 +96,7 @@ impl Files {
     }
 }
 
-const LEADS_OUT: &str = "it leads out of the directory that is granted";
+const LEADS_OUT: &str = "it is outside the directory that is granted";
 
 #[test]
 fn files_in_a_granted_directory_are_read_and_listed() {
@@ -111,7 +111,7 @@ fn files_in_a_granted_directory_are_read_and_listed() {
     passes(&read("list", "granted"), "below file folder link");
     passes(&read("list", "granted/folder/"), "deep");
     passes(&read("stat", "granted/file"), "file of 7 bytes");
-    // A directory that is not granted is not there for the component: nobody is asked.
+    // A directory that is not granted does not exist for the component: it is not accessed.
     for path in ["secret", "granted/../secret", "grantedly/file"] {
         let ended = read("read", path);
         assert_eq!(ended.code, Some(3), "{ended:?}");
@@ -179,7 +179,7 @@ fn pipes_sockets_and_devices_are_refused_at_once() {
         refused(&ended, &format!("refused: read {path}; {why}"));
         assert!(!ended.out.contains(HUNG), "{ended:?}");
     }
-    // Asking about it is no reading.
+    // Reading its metadata is not reading it.
     passes(&reach("stat", &pipe, &files.grant()), "something else of 0 bytes");
 }
 
@@ -191,10 +191,10 @@ fn nothing_is_changed_in_a_granted_directory() {
     let ended = reach("change", &path, &files.grant());
     assert!(!ended.out.contains("=done"), "{ended:?}");
     for what in ["write", "rename", "remove", "set the size of", "set the times of"] {
-        let refusal = format!("refused: {what} {path}; components read files and change none");
+        let refusal = format!("refused: {what} {path}; components can read files, but not change them");
         assert!(ended.out.lines().any(|line| line == refusal), "{refusal}: {ended:?}");
     }
-    let refusal = format!("refused: create {path}.other; components read files and change none");
+    let refusal = format!("refused: create {path}.other; components can read files, but not change them");
     assert!(ended.out.lines().any(|line| line == refusal), "{ended:?}");
     assert_eq!(files.state(), before);
 }
@@ -214,7 +214,7 @@ fn a_huge_file_and_too_many_open_files_stay_within_limits() {
 
     let ended = reach("hoard", &files.path("granted/file"), &files.grant());
     assert!(ended.out.contains("pass: 64 files, then "), "{ended:?}");
-    let refusal = "refused: open so many files at once; a run may not hold more of the host";
+    let refusal = "refused: open more files at once; a run may not hold more of the host";
     assert!(ended.out.lines().any(|line| line == refusal), "{ended:?}");
 }
 
@@ -248,8 +248,8 @@ fn only_granted_variables_are_seen() {
     assert!(ended.out.contains("not used in this run: the grant env=BELLWETHER_NOT_SET"), "{ended:?}");
 }
 
-/// Answers `hello` once: first from a socket of its own, then from where it was asked. Tells
-/// whether anybody asked.
+/// Answers `hello` once: first from another socket, then from the one that was addressed. Reports whether there was
+/// a request.
 fn udp_server() -> (u16, std::thread::JoinHandle<bool>) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
@@ -284,7 +284,7 @@ fn udp_that_is_not_granted_reaches_nobody() {
     let refusal = format!(
         "refused: send UDP to {address}; to allow it add grant = {{ connect = [\"udp:{address}\"] }}"
     );
-    // A grant for TCP, or for another port, is none for this.
+    // A grant for TCP, or for another port, does not include this.
     for grants in [vec![], grant("connect", &address), grant("connect", "udp:127.0.0.1:9")] {
         refused(&reach("udp", &address, &grants), &refusal);
     }
@@ -323,7 +323,7 @@ fn a_name_does_not_widen_what_may_be_connected_to() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.set_nonblocking(true).expect("it can be asked without waiting");
     let port = listener.local_addr().expect("its address").port();
-    // Looking up is one thing, connecting another.
+    // Resolving is one thing, connecting another.
     let ended = reach("connect", &format!("localhost:{port}"), &grant("resolve", "localhost"));
     let refusal = format!("refused: connect to 127.0.0.1:{port}; ");
     assert_eq!(ended.code, Some(3), "{ended:?}");
@@ -331,7 +331,7 @@ fn a_name_does_not_widen_what_may_be_connected_to() {
         ended.out.contains(&refusal) || ended.out.contains(&format!("connect to [::1]:{port}")),
         "{ended:?}"
     );
-    // IPv4 in the clothes of IPv6.
+    // IPv4 as a mapped IPv6 address.
     let disguised = format!("[::ffff:127.0.0.1]:{port}");
     assert_eq!(reach("connect", &disguised, &[]).code, Some(3));
     assert!(listener.accept().is_err(), "somebody came through");
@@ -345,7 +345,7 @@ fn components_take_no_connections() {
     for address in ["0.0.0.0:0", "127.0.0.1:0"] {
         let ended = reach("listen", address, &grant("connect", "127.0.0.1:80"));
         assert_eq!(ended.code, Some(3), "{ended:?}");
-        let why = "components make connections and take none";
+        let why = "components can open connections, but not accept any";
         assert!(
             ended.out.lines().any(|line| line.starts_with("refused: ") && line.ends_with(why)),
             "{ended:?}"

@@ -1,4 +1,4 @@
-//! Daemons come and go, and a load balancer does not notice.
+//! Daemons are restarted without an effect on a load balancer.
 
 use std::time::{Duration, Instant};
 
@@ -13,15 +13,15 @@ use bellwether_tests::root::{Root, free_address};
 use bellwether_tests::web::Web;
 use rustix::process::Signal;
 
-/// A restart that takes longer than questions wait for is not judged: the machine was too busy, and a daemon that
-/// says so says the truth.
+/// A restart that takes longer than requests wait does not count: the machine was too busy, and the daemon's answer
+/// is correct.
 const WAITED_FOR: Duration = Duration::from_secs(5);
-/// So many restarts in a row are not judged before it is the daemon that is too slow.
+/// After this many restarts in a row that do not count, the daemon is too slow.
 const TRIES: usize = 20;
 
 type End = fn(&mut Daemon);
 
-/// Restarts it, ended like that, while it is asked a hundred times a second. What was answered.
+/// Restarts it, ended like this, while it gets a hundred requests a second. Returns the answers.
 fn restart_under_probes(daemon: &mut Daemon, root: &Root, end: End) -> Answers {
     for _ in 0..TRIES {
         daemon.until_ready("web");
@@ -56,7 +56,7 @@ fn a_restart_is_not_noticed_by_those_who_ask() {
             let answers = restart_under_probes(&mut daemon, &root, end);
             let mut others = answers.statuses.clone();
             assert!(others.remove(&200).is_some(), "{how}: {answers:?}");
-            // Who was being answered in the very moment of a kill gets no answer.
+            // Requests that were just being answered at the moment of a kill get no answer.
             assert!(others.remove(&0).unwrap_or_default() <= lost, "{how}: {answers:?}\n{}", daemon.log());
             assert!(others.is_empty(), "{how}: {answers:?}\n{}", daemon.log());
         }
@@ -84,7 +84,8 @@ fn an_application_that_died_meanwhile_is_never_said_to_serve() {
         let answer = asked.join().expect("the one who asks does not panic");
         let fresh = daemon.until_ready("web").pids();
         assert_ne!(fresh, application);
-        // Who asked before the next daemon knew gets the truth: no, or a yes of the new application.
+        // Requests from before the next daemon knows the state are answered correctly: negatively, or positively
+        // for the new application.
         let Some(answer) = answer else { continue };
         assert_eq!(answer.status, 503, "{answer:?}\n{}", daemon.log());
     }
@@ -95,7 +96,7 @@ fn a_command_that_is_given_while_the_daemon_starts_is_carried_out() {
     let (root, _web, mut daemon) = serving();
     daemon.kill();
     daemon.begin_again();
-    // The first moment in which anybody could be there; nothing is in force by then.
+    // The first moment in which there could be an answer; nothing is loaded by then.
     let connected = || std::os::unix::net::UnixStream::connect(root.path().join("bellwether.sock")).ok();
     eventually("the daemon can be reached", connected);
     daemon.tell(&["stop", "web"]);

@@ -1,5 +1,5 @@
-//! What the person who runs a real `HAProxy` has set there stays, whatever the agent says; what the
-//! agent has announced itself is taken back.
+//! Settings that an operator makes in a real `HAProxy` are kept, whatever the agent answers; the agent's own drain
+//! is cancelled.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -18,10 +18,10 @@ use bellwether_tests::program::is_installed;
 use bellwether_tests::root::{Root, free_address};
 use tempfile::TempDir;
 
-/// What the agent said last has been taken in after this many answers.
+/// After this many answers, the agent's last line has taken effect.
 const SEVERAL_ANSWERS: u64 = 5;
 
-/// Stands between `HAProxy` and the agent and counts what is said.
+/// Forwards between `HAProxy` and the agent, and counts the answers.
 struct Relay {
     address: SocketAddr,
     answers: Arc<AtomicU64>,
@@ -29,7 +29,7 @@ struct Relay {
 
 impl Relay {
     fn to(agent: SocketAddr) -> Self {
-        // `HAProxy` asks the agent at the server's own address.
+        // `HAProxy` connects to the agent at the server's own address.
         let address = free_address();
         let listener = TcpListener::bind(address).expect("a free port");
         let answers = Arc::new(AtomicU64::new(0));
@@ -46,7 +46,7 @@ impl Relay {
         Self { address, answers }
     }
 
-    /// Waits until that many more have been given.
+    /// Waits until there have been this many more answers.
     fn until_answers(&self, more: u64) {
         let enough = self.answers.load(Ordering::SeqCst) + more;
         eventually("the agent is asked again", || {
@@ -63,7 +63,7 @@ fn pass_on(agent: SocketAddr, mut to: TcpStream) -> std::io::Result<()> {
     to.write_all(&line)
 }
 
-/// A node behind an `HAProxy` that asks its agent every 100 ms.
+/// A node behind an `HAProxy` that probes its agent every 100 ms.
 struct Farm {
     daemon: Daemon,
     agent: SocketAddr,
@@ -74,7 +74,7 @@ struct Farm {
 }
 
 impl Farm {
-    /// `None` if there is no `HAProxy` to be had.
+    /// `None` if `HAProxy` is not installed.
     fn new(drain: &str, agent_check: &str) -> Option<Self> {
         if !is_installed(PROGRAM) {
             eprintln!("skipped: {PROGRAM} is not installed");
@@ -133,7 +133,7 @@ impl Farm {
         self.ask(command).expect("HAProxy answers");
     }
 
-    /// The server's status, its weight, and what the agent-check came to.
+    /// The server's status, its weight, and the result of the agent-check.
     fn server(&self) -> Option<[String; 3]> {
         let text = self.ask("show stat")?;
         let columns: Vec<&str> = text.lines().next()?.trim_start_matches("# ").split(',').collect();
@@ -152,7 +152,6 @@ impl Farm {
         });
     }
 
-    /// What the agent says.
     fn line(&self) -> String {
         let mut line = String::new();
         let mut stream = TcpStream::connect(self.agent).expect("the agent listens");
@@ -178,7 +177,7 @@ fn maintenance_a_drain_and_a_weight_that_a_person_sets_stay() {
         assert!(now.starts_with(status) && set == weight, "after `{command}`: {now}, weight {set}");
     }
     assert_eq!(farm.line(), "up\n");
-    // Nor does a restart that announced no drain change it.
+    // A restart without an announced drain does not change it either.
     farm.daemon.tell(&["restart", "app"]);
     farm.daemon.until_ready("app");
     farm.until("up with its weight", |status, weight, _| status == "UP" && weight == "10");

@@ -1,4 +1,4 @@
-//! Files that are dropped, replaced, broken, mended and removed while the daemon runs.
+//! Files that are added, replaced, damaged, corrected and removed while the daemon runs.
 
 use std::time::{Duration, Instant};
 
@@ -14,10 +14,10 @@ use bellwether_tests::web::{CHECK_PROCESS, Web};
 use bellwether_tests::writing::Way;
 use rustix::process::Signal;
 
-/// What is promised, on a machine that has nothing else to do.
+/// The documented time, on a machine that has nothing else to do.
 const PROMISED: Duration = Duration::from_secs(2);
 
-/// Waits for what a change of a file must bring about, and says how long it took.
+/// Waits for the effect of a changed file, and returns how long it took.
 fn soon<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     let (begun, lateness) = (Instant::now(), Lateness::begin());
     let seen = eventually(what, look);
@@ -30,7 +30,7 @@ fn soon<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     seen
 }
 
-/// How long it takes this machine at present to start the binary and compile one component.
+/// How long this machine takes at present to start the binary and compile one component.
 fn time_to_load() -> Duration {
     let root = Root::default();
     let file = root.write("hostile.wasm", guest::HOSTILE).display().to_string();
@@ -50,7 +50,7 @@ grace = "0s"
 config = { act = "pass" }
 "#;
 
-/// A root with the module `web` that has a checker of a dropped component besides.
+/// A root with the module `web`, which also has a checker with an added component.
 fn with_sentinel() -> (Root, Web, Daemon) {
     let root = Root::default();
     root.write("checkers/sentinel.wasm", guest::HOSTILE);
@@ -71,7 +71,7 @@ fn problem(daemon: &Daemon, part: &str) -> Option<String> {
     daemon.status().problem(part).map(str::to_owned)
 }
 
-/// Waits until a checker has run once more, from its beginning to its end, and returns it.
+/// Waits until a checker has completed one more run, and returns it.
 fn next_run(daemon: &Daemon, checker: &str) -> Checker {
     let at = |checker: &Checker| checker.last.as_ref().map(|last| last.at.clone());
     let runs_again = |before: &Checker| {
@@ -81,13 +81,13 @@ fn next_run(daemon: &Daemon, checker: &str) -> Checker {
     runs_again(&runs_again(&daemon.checker("web", checker)))
 }
 
-/// It is up, and has last said that it behaved.
+/// It is up, and its last run passed.
 fn is_well(checker: &Checker) -> bool {
     let said = checker.last.as_ref().map(|last| last.summary.as_str());
     checker.verdict == Verdict::Up && said == Some("behaved")
 }
 
-/// What a reload must leave alone.
+/// What a reload must not change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Life {
     state: State,
@@ -103,9 +103,8 @@ fn undisturbed(daemon: &Daemon) -> Life {
     Life { state: module.state, ready: module.ready, since: module.since, restarts: module.restarts, pids }
 }
 
-/// An edit of the module has left its life alone. If the file was not written without a pause, the daemon
-/// may have had a part of it in force for a moment, with checkers less; the application is left alone then,
-/// too.
+/// An edit of the module has not affected it. If the file was not written without a pause, a part of it may have
+/// been active for a moment, with fewer checkers; even then the application is not touched.
 fn goes_on(daemon: &Daemon, before: &mut Life, whole: bool) {
     let now = undisturbed(daemon);
     if whole {
@@ -164,7 +163,7 @@ fn a_component_is_replaced_however_it_is_written_and_its_checker_runs_on() {
         assert!(is_well(&checker) && checker.since == since, "since {since}: {checker:?}");
     }
     assert_eq!(undisturbed(&daemon), before);
-    // Its first reading and five replacements; in force each time.
+    // Its first load and five replacements; each became active.
     assert_eq!(reloads(&daemon, "checkers/sentinel.wasm", true).len(), 6, "{:#?}", daemon.events());
 }
 
@@ -173,7 +172,7 @@ fn whatever_is_no_component_leaves_the_last_good_one_in_force() {
     let (root, _web, daemon) = with_sentinel();
     let (before, digest) = (undisturbed(&daemon), component(&daemon, "sentinel").digest);
     let half = guest::HOSTILE.get(..guest::HOSTILE.len() / 2).expect("a half");
-    // Of the file that is written in pieces, a part may be looked at before the whole of it is.
+    // Of a file that is written in pieces, a part may be read before it is complete.
     let whole_half = format!("out of bounds (bound = {})", half.len());
     let bad: [(&str, &[u8], Way); 3] = [
         ("the file is not WebAssembly", b"garbage", Way::InPlace),
@@ -239,7 +238,7 @@ fn a_component_that_is_removed_gives_way_to_the_embedded_one_or_to_nothing() {
 #[test]
 fn a_module_is_edited_however_it_is_written_and_its_life_goes_on() {
     let (root, web, daemon) = with_sentinel();
-    // A restart first: it must not be forgotten.
+    // A restart first: it must still be counted.
     let first = daemon.processes("web");
     signal(*first.first().expect("the application runs"), Signal::KILL);
     eventually("it has come back", || {
@@ -312,7 +311,7 @@ fn a_module_comes_with_its_file_and_goes_with_it_and_its_application_is_left_alo
     assert_eq!(undisturbed(&daemon), before);
 }
 
-/// Ends these processes when the test does.
+/// Kills these processes when the test ends.
 struct Ending(Vec<u32>);
 
 impl Drop for Ending {

@@ -1,4 +1,4 @@
-//! A component asks for URLs through the host: what is granted, and nothing else.
+//! A component that requests URLs through the host: what is granted, and nothing else.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use bellwether_tests::guest;
 use bellwether_tests::invocation::{Ended, bellwether_ends};
 
-/// Answers every connection until the test ends, by what was asked.
+/// Answers every connection until the test ends, depending on the request.
 fn server(answer: impl Fn(&str, &mut TcpStream) -> std::io::Result<()> + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("its address");
@@ -15,7 +15,7 @@ fn server(answer: impl Fn(&str, &mut TcpStream) -> std::io::Result<()> + Send + 
         for mut stream in listener.incoming().flatten() {
             let mut asked = [0; 4096];
             let Ok(length) = stream.read(&mut asked) else { continue };
-            // Whoever does not listen gets no answer.
+            // The client may have disconnected.
             drop(answer(&String::from_utf8_lossy(&asked[..length]), &mut stream));
         }
     });
@@ -29,7 +29,7 @@ fn hello() -> SocketAddr {
     })
 }
 
-/// Checks once with this configuration and these origins granted.
+/// Runs once with this configuration and these granted origins.
 fn check(config: &serde_json::Value, grants: &[String], timeout: &str) -> Ended {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("web.wasm");

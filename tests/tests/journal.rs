@@ -19,7 +19,7 @@ fn assert_grow(numbers: &[u64]) {
     assert!(numbers.windows(2).all(|pair| matches!(pair, [a, b] if a < b)), "{numbers:?}");
 }
 
-/// The commands that the journal knows of, in their order.
+/// The commands in the journal, in their order.
 fn commands(events: &[Event]) -> Vec<String> {
     events.iter().filter_map(|event| event.command.clone()).collect()
 }
@@ -33,7 +33,7 @@ fn what_was_acknowledged_before_a_kill_is_in_the_journal_and_no_number_comes_twi
     let mut acknowledged = Vec::new();
     let mut seen: Vec<u64> = Vec::new();
     for round in 0..6 {
-        // Reloads, verdicts and commands, all at once.
+        // Reloads, verdicts and commands, all at the same time.
         web.write(&root, &format!("# {round}\n"));
         for command in ["suspend", "resume", "reset"] {
             daemon.tell(&[command, "web"]);
@@ -96,7 +96,7 @@ fn events_are_asked_for_by_kind_checker_words_and_time_across_daemons() {
     daemon.end();
     daemon.run_again();
     daemon.until_ready("web");
-    // An application that is found again keeps its verdicts: it is one that starts that gets new ones.
+    // An application that is found again keeps its verdicts: only one that starts gets new ones.
     daemon.tell(&["restart", "web", "--wait"]);
     let told = |arguments: &[&str]| -> Vec<Event> {
         let arguments = [&["events", "--json"], arguments].concat();
@@ -179,7 +179,7 @@ fn a_state_folder_that_is_removed_under_the_daemon_is_told_and_written_anew() {
     eventually("it is told of the journal", || {
         daemon.events().iter().any(|event| event.text.contains(journal)).then_some(())
     });
-    // By their names, or as the whole folder if nothing has written to it before.
+    // By their names, or as the whole folder if nothing has been written to it before.
     eventually("it is told of the other files", || {
         let told = |text: &str| text.contains("removed while the daemon ran") && !text.contains(journal);
         daemon.events().iter().any(|event| told(&event.text)).then_some(())
@@ -197,7 +197,7 @@ fn a_state_folder_that_is_removed_under_the_daemon_is_told_and_written_anew() {
     assert!(daemon.module("web").suspended, "and so is what people want");
     assert_eq!(daemon.processes("web"), serving, "the application is known again");
     assert_eq!(daemon.problems(), "");
-    // What the first daemon has written, and this one has only read, is written anew as well.
+    // Files of the first daemon that this one has only read are written again as well.
     let key = root.path().join("state/belonging.key");
     let before = fs::read(&key).expect("the key is there");
     fs::remove_dir_all(root.path().join("state")).expect("it can be removed");

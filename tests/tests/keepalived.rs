@@ -1,4 +1,4 @@
-//! A real keepalived, as `docs/load-balancers.md` configures it: the virtual address is where the application serves.
+//! A real keepalived, configured as in `docs/load-balancers.md`: the virtual address follows the application.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 const KEEPALIVED: &str = "/usr/sbin/keepalived";
 
-/// In a network of its own; writes down whether the virtual address is there.
+/// In its own network; records whether the virtual address exists.
 const SCRIPT: &str = r#"
 ip link set lo up
 ip link add eth0 type veth peer name eth1

@@ -1,14 +1,14 @@
-//! `kill -9` at any instant is a supported way to stop: again and again, at every kind of work.
+//! `kill -9` at any instant is a supported way to stop: repeatedly, during every kind of work.
 //!
 //! ```text
 //!   begin ──▶ work: commands, deaths, reloads, swaps ──▶ kill -9 at a random instant ──┐
 //!     ▲                                                                                │
 //!     └──── every tenth time: let it come to rest, and compare it with what must be ◀──┘
 //! ```
-//! `BELLWETHER_KILLS` is how many times, `BELLWETHER_SEED` repeats what chance did. Unless it is said,
-//! every run kills 60 times, a long one (`BELLWETHER_LONG=1`) 300 times: each kill has its own instant
-//! and its own work by chance, so fewer of them are the same test, only tried less often. 60 are six
-//! comparisons, and every kind of work some ten times.
+//! `BELLWETHER_KILLS` is the number of kills, `BELLWETHER_SEED` repeats the random choices. By default, every run
+//! kills 60 times, a long one (`BELLWETHER_LONG=1`) 300 times: each kill has its own random instant and work, so
+//! fewer of them are the same test with fewer attempts. 60 are six comparisons, and every kind of work some ten
+//! times.
 
 mod wanted;
 
@@ -32,10 +32,10 @@ use wanted::Wanted;
 
 const KILLS: u64 = 60;
 const KILLS_OF_A_LONG_RUN: u64 = 300;
-/// What is between two comparisons.
+/// The number of kills between two comparisons.
 const CYCLES: u64 = 10;
 
-/// An application that writes down each of its starts. It takes a moment to end.
+/// An application that records each of its starts. It takes a moment to exit.
 fn application(name: &str) -> String {
     format!(
         r#"
@@ -55,7 +55,7 @@ rise = 1
     )
 }
 
-/// The good checker, which says when it was run twice with one number.
+/// The good checker, which reports when it ran twice with the same number.
 fn watched(revision: u64) -> String {
     let mut file = application("watched");
     let written = write!(
@@ -67,7 +67,7 @@ fn watched(revision: u64) -> String {
     file
 }
 
-/// What is first here ends first.
+/// Fields are dropped in this order.
 #[derive(Debug)]
 struct Trial {
     daemon: Daemon,
@@ -83,7 +83,7 @@ struct Trial {
     last_run: f64,
     last_restarts: u64,
     revision: u64,
-    /// What was done since the last comparison.
+    /// The work since the last comparison.
     done: Vec<String>,
 }
 
@@ -161,14 +161,14 @@ impl Trial {
         trial
     }
 
-    /// The processes that the application was, by its own account.
+    /// The processes of the application, according to its own records.
     fn starts(&self, module: &str) -> Vec<u32> {
         let text = fs::read_to_string(self.root.path().join(format!("{module}.starts"))).unwrap_or_default();
         text.lines().filter_map(|line| line.parse().ok()).collect()
     }
 
-    /// Waits until each application that runs, by the daemon's account, has written down that it was started:
-    /// it is up before it has come to that.
+    /// Waits until each application that runs, according to the daemon, has recorded its start: it is up before it
+    /// has come to that.
     fn have_said_so(&self) {
         for name in MODULES {
             eventually(&format!("{name} has written down its start"), || {
@@ -182,11 +182,11 @@ impl Trial {
         self.starts(module).last().copied().filter(|pid| is_alive(*pid))
     }
 
-    /// One life of a daemon.
+    /// The lifetime of one daemon.
     fn cycle(&mut self) {
         self.daemon.begin_again();
         if self.chance.below(5) == 0 {
-            // At its start, be it the first instruction.
+            // At its start, possibly at the first instruction.
             std::thread::sleep(Duration::from_micros(self.chance.below(150_000)));
             self.daemon.kill();
             return;
@@ -200,7 +200,7 @@ impl Trial {
         let killer = std::thread::spawn(move || {
             std::thread::sleep(instant);
             if gently {
-                // In the middle of its orderly end, most likely.
+                // In the middle of its shutdown, most likely.
                 signal(pid, Signal::TERM);
                 std::thread::sleep(instant / 4);
             }
@@ -214,7 +214,7 @@ impl Trial {
         self.done.push(self.memory());
     }
 
-    /// What the next daemon will know of the module that gets commands.
+    /// What the next daemon will know about the module that gets commands.
     fn memory(&self) -> String {
         let text = fs::read_to_string(self.root.path().join("state/modules/commanded.json"));
         text.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
@@ -261,9 +261,9 @@ impl Trial {
             api::ask(self.root.path(), "POST", &format!("/modules/commanded/{word}?confirm=commanded"));
         self.done.push(format!("{word}: {answer:?}"));
         let Some(answer) = answer else { return self.wanted.perhaps(word) };
-        // 404: the module's file has not been read yet, and nothing was asked of anybody.
+        // 404: the module's file has not been read yet, and nothing was done.
         *self.acknowledged.entry(word).or_default() += u64::from(answer.status != 404);
-        // Where it is stopped already, that is what is wanted from now on, too.
+        // If it is stopped already, that is the desired state from now on, too.
         if answer.status == 200 && (answer.read::<Commanded>().outcome == "accepted" || word == "stop") {
             self.wanted.accepted(word, before);
         }
@@ -295,7 +295,7 @@ impl Trial {
         self.daemon.kill();
     }
 
-    /// The module that gets commands, once nothing is under way in it.
+    /// The module that gets commands, once nothing is in progress in it.
     fn at_rest(&self) -> Module {
         self.daemon.until("commanded", "at rest", |module| {
             let held = module.suspended && module.state == State::Starting;
@@ -325,7 +325,7 @@ impl Trial {
         self.wanted = Wanted { started: Some(started), suspended: Some(suspended), restarted_from: None };
     }
 
-    /// Everything that runs under this root is known to the daemon, and each application is there once.
+    /// Everything that runs under this root is known to the daemon, and each application runs once.
     fn nobody_is_lost(&self) {
         let mut known = kept(self.root.path());
         known.sort_unstable();
@@ -335,7 +335,7 @@ impl Trial {
             found.sort_unstable();
             (found == known).then_some(found)
         });
-        // An application that has only just been started writes down its process id a moment later.
+        // An application that has only just been started records its process id a moment later.
         eventually(&format!("each of {found:?} is an application, once"), || {
             let mut applications: Vec<u32> =
                 MODULES.iter().filter_map(|module| self.running(module)).collect();
@@ -381,7 +381,7 @@ impl Trial {
     }
 }
 
-/// Who works in this folder.
+/// Processes with this working directory.
 fn processes_in(folder: &std::path::Path) -> Vec<u32> {
     let entries = fs::read_dir("/proc").expect("/proc is there").flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());

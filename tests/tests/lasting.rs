@@ -1,5 +1,5 @@
-//! What was true stays true while the ground shakes: folders that vanish, files that are renamed, a
-//! disk that turns read-only, an address that comes late, a daemon that begins before the last has ended.
+//! Files and disks that change unexpectedly: folders that disappear, files that are renamed, a disk that becomes
+//! read-only, an address that appears late, a daemon that starts before the last has ended.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -70,7 +70,7 @@ fn a_folder_of_modules_that_is_away_or_another_and_empty_changes_nothing() {
             assert_eq!((daemon.health("app").status, daemon.health("web").status), (200, 200), "{what}");
             std::thread::sleep(Duration::from_millis(50));
         }
-        // A death meanwhile is mended.
+        // An exit in the meantime is handled by a restart.
         let before = daemon.processes("web");
         assert!(signal(before[0], Signal::KILL));
         eventually("web is started again", || {
@@ -84,7 +84,7 @@ fn a_folder_of_modules_that_is_away_or_another_and_empty_changes_nothing() {
         until_no_problem(&daemon);
         daemon.until_ready("web");
     }
-    // One file that is removed is believed as ever, and its application is named until it has ended.
+    // One file that is removed counts as removed, and its application is shown until it has ended.
     let pid = daemon.processes("web")[0];
     root.remove("modules/web.toml");
     until_problem(&daemon, &["modules/web.toml is gone", &format!("process {pid}"), &format!("kill {pid}")]);
@@ -98,7 +98,7 @@ fn much_that_is_removed_at_once_is_believed_when_a_person_says_so() {
     let (root, daemon) = daemon_with(&[("app", sleeps(1001)), ("web", sleeps(1002))]);
     root.remove("modules/app.toml");
     root.remove("modules/web.toml");
-    until_problem(&daemon, &["all 2 files vanished from modules/ at once", "systemctl reload"]);
+    until_problem(&daemon, &["all 2 files disappeared from modules/ at once", "systemctl reload"]);
     assert_eq!(daemon.health("app").status, 200);
     signal(daemon.pid(), Signal::HUP);
     eventually("both modules are gone", || {
@@ -127,7 +127,7 @@ fn a_module_that_is_renamed_takes_its_application_with_it() {
     assert_eq!(daemon.processes("shop"), before, "it was not started a second time");
     assert!(daemon.find_module("web").is_none());
     assert_eq!(daemon.health("shop").status, 200);
-    // The next daemon knows whose it is now.
+    // The next daemon knows the new module of the application.
     daemon.kill();
     daemon.run_again();
     daemon.until_ready("shop");
@@ -137,7 +137,7 @@ fn a_module_that_is_renamed_takes_its_application_with_it() {
     daemon.tell(&["stop", "shop"]);
     daemon.until_state("shop", State::Stopped);
     assert!(!is_alive(before[0]));
-    // One that a person has stopped stays so.
+    // A module that a user has stopped stays stopped.
     fs::rename(root.path().join("modules/shop.toml"), root.path().join("modules/sale.toml")).unwrap();
     daemon.until_state("sale", State::Stopped);
     assert_eq!(daemon.processes("sale"), Vec::<u32>::new());
@@ -180,7 +180,7 @@ fn a_daemon_that_starts_while_the_killed_one_is_ending_runs() {
     let (root, mut daemon) = daemon_with(&[("app", sleeps(1001))]);
     let before = daemon.processes("app");
     for round in 0..10 {
-        // Not waited for: the next one begins at once.
+        // It is not waited for: the next one starts immediately.
         assert!(signal(daemon.pid(), Signal::KILL));
         daemon.begin_again();
         eventually("the next daemon answers", || {
@@ -209,7 +209,7 @@ fn an_application_with_a_stopped_process_outlives_its_daemon() {
     daemon.kill();
     daemon.run_again();
     daemon.until_ready("app");
-    // The kernel hangs an orphaned group up before its leader's death can be waited for.
+    // The kernel sends SIGHUP to an orphaned group before its leader can be reaped.
     assert_eq!((daemon.processes("app"), state(helper)), (before, Some('T')));
     assert!(signal(helper, Signal::CONT));
 }
@@ -232,14 +232,14 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// A file system of its own in a file. It goes away with its test.
+/// A separate file system in a file. It is removed with its test.
 struct Disk {
     folder: tempfile::TempDir,
     device: String,
 }
 
 impl Disk {
-    /// `None` where there can be none.
+    /// `None` where none can be mounted.
     fn new() -> Option<Self> {
         let tools = ["/sbin/mkfs.ext4", "/sbin/losetup", "/bin/mount"].iter().all(|tool| is_installed(tool));
         if !is_root() || !tools {
@@ -309,7 +309,7 @@ fn an_application_on_a_disk_that_turns_read_only_is_started_again_and_a_new_daem
     assert_eq!(daemon.module("app").restarts, 1, "the death alone is counted");
     until_problem(&daemon, &["Read-only file system"]);
 
-    // What is on the disk still names the one that died; it is not written down what runs now.
+    // The disk still names the one that died; the present one is not recorded.
     daemon.kill();
     let log = disk.folder.path().join("log");
     let child = Command::new(bellwether())
@@ -338,7 +338,7 @@ fn an_application_on_a_disk_that_turns_read_only_is_started_again_and_a_new_daem
     }
 }
 
-/// The applications that work in this root.
+/// The applications whose working directory is this root.
 fn of_root(root: &Path) -> Vec<u32> {
     let processes = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
@@ -354,7 +354,7 @@ fn a_health_address_that_comes_late_is_waited_for_and_shown() {
     }
     let root = Root::default();
     root.write("modules/app.toml", sleeps(1001));
-    // Of a network that is for documents (RFC 5737).
+    // From a network that is reserved for documentation (RFC 5737).
     let node = "name = \"node-1\"\n[health]\nlisten = \"192.0.2.7:9010\"\n[metrics]\nlisten = \"192.0.2.7:9012\"\n\
                 [console]\nlisten = \"127.0.0.1:9013\"\n";
     fs::write(root.path().join("bellwether.toml"), node).unwrap();
@@ -385,7 +385,7 @@ fn a_health_address_that_comes_late_is_waited_for_and_shown() {
 #[test]
 fn the_first_process_of_a_container_reaps_the_orphans_of_its_applications() {
     let root = Root::default();
-    // Leaves a child behind every 500 ms, which ends when its parent has.
+    // Leaves a child behind every 500 ms, which exits when its parent has.
     root.write(
         "modules/app.toml",
         module("[\"/bin/sh\", \"-c\", \"while :; do sh -c 'sleep 0.3 & exec true'; sleep 0.5; done\"]"),
@@ -405,7 +405,7 @@ fn the_first_process_of_a_container_reaps_the_orphans_of_its_applications() {
             fs::read_to_string(format!("/proc/{daemon}/task/{daemon}/children")).unwrap_or_default();
         children.split_whitespace().filter(|pid| pid.parse().is_ok_and(|pid: u32| !is_alive(pid))).count()
     };
-    // Longer than an orphan waits to be reaped: without that, there would be 30 by now.
+    // Longer than an orphan waits to be reaped: otherwise there would be 30 by now.
     let (until, mut most) = (Instant::now() + Duration::from_secs(16), 0);
     while Instant::now() < until {
         most = most.max(zombies());

@@ -1,5 +1,5 @@
-//! A real `HAProxy` with two nodes behind it is told the truth: by the check
-//! that it makes unless told otherwise, by checks of one module (over HTTP/1, HTTP/2 and TLS), and by an agent.
+//! A real `HAProxy` with two nodes behind it gets correct answers: to its default check, to checks of one module
+//! (over HTTP/1, HTTP/2 and TLS), and from an agent.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -19,12 +19,12 @@ use rustix::process::Signal;
 /// Longer than two failed checks 150 ms apart, also where the machine is slow.
 const DRAIN: &str = "10s";
 
-/// Questions wait for so long at a daemon that starts.
+/// How long requests wait at a daemon that starts.
 const RESTARTED_WITHIN: Duration = Duration::from_secs(5);
-/// So many restarts are tried until one is done within that.
+/// The number of restarts until one completes within that time.
 const TRIES: usize = 20;
 
-/// A node with the application of the demo. What is first here ends first.
+/// A node with the application of the demo. Fields are dropped in this order.
 struct Node {
     daemon: Daemon,
     server: Server,
@@ -44,7 +44,7 @@ impl Node {
         Self { daemon, server, _root: root }
     }
 
-    /// Tells the application something.
+    /// Sends a request to the application.
     fn post(&self, path: &str) {
         let answer = http::post(self.server.application, path).expect("the application answers");
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -84,7 +84,7 @@ grant = {{ connect = ["{application}"] }}
     )
 }
 
-/// Two nodes with a load balancer in front, which uses both. `None` if there is none to be had.
+/// Two nodes with a load balancer in front, which uses both. `None` if it is not installed.
 fn farm(restarts: u32) -> Option<(Haproxy, Node, Node)> {
     if !is_installed(haproxy::PROGRAM) {
         return None;
@@ -95,7 +95,7 @@ fn farm(restarts: u32) -> Option<(Haproxy, Node, Node)> {
     Some((haproxy, one, two))
 }
 
-/// Clients of every front, all of which have been served.
+/// Clients of every frontend, all of which have been answered.
 fn load(haproxy: &Haproxy) -> Load {
     let load = Load::begin(&Watch::ALL.map(|watch| haproxy.front(watch)));
     until_asked_more(&load, 60);
@@ -166,7 +166,7 @@ fn no_request_fails_while_a_person_restarts_a_node() {
 fn no_request_fails_and_no_node_leaves_while_the_daemons_of_both_are_restarted_at_once() {
     let Some((haproxy, mut one, mut two)) = farm(3) else { return };
     for how in [Signal::TERM, Signal::KILL] {
-        // A machine that is too busy for a restart within the time that questions wait is not judged.
+        // A machine that is too busy for a restart within the time that requests wait does not count.
         let judged = (0..TRIES).any(|_| {
             let load = load(&haproxy);
             let changes = haproxy.changes();
@@ -209,7 +209,7 @@ fn a_stop_shows_as_drain_by_the_agent_and_as_up_when_it_is_called_off() {
     one.daemon.tell(&["start", "web"]);
     haproxy.until_status(Watch::Agent, "node-1", "UP");
     haproxy.until_served_by(&["node-1", "node-2"]);
-    // To the end this time: the agent's words change on the way.
+    // To the end this time: the agent's line changes in between.
     one.daemon.tell(&["stop", "web"]);
     haproxy.until_status(Watch::Agent, "node-1", "DRAIN");
     haproxy.until_status(Watch::Agent, "node-1", "DOWN (agent)");

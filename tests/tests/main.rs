@@ -1,13 +1,13 @@
-//! All tests of the real daemon, in one binary: it is linked once, and its suites run side by side.
+//! All tests of the real daemon, in one binary: it is linked once, and its suites run concurrently.
 //!
 //! A suite is a module, so its name begins the names of its tests: `cargo test -p bellwether-tests soak`
 //! runs one suite, `hostile_suite::cpu` a part of one.
 //!
-//! Tests begin in the order of their names. `all_languages` waits longest, for components with a language
-//! runtime in them to be compiled, so its name comes first and the others run beside it.
+//! Tests start in the order of their names. `all_languages` waits longest, for components with a language runtime
+//! to be compiled, so its name comes first and the others run beside it.
 //!
-//! Suites share the process. Nothing in them changes what belongs to all of it (variables, limits, the
-//! current folder); what a test needs to be different, the processes are given that it starts.
+//! Suites share the process. They do not change its global state (variables, limits, the current folder); a test
+//! that needs another state sets it for the processes that it starts.
 
 mod all_languages;
 mod announcements;

@@ -1,5 +1,5 @@
-//! Text from outside never reaches a terminal, a page or the log as an order: a mark is put wherever a component,
-//! a file's name or an application can say something, and looked for wherever something is shown.
+//! Text from outside never reaches a terminal, a page or the log as a control sequence: marks are placed wherever a
+//! component, a file's name or an application can provide text, and looked for wherever something is shown.
 
 use bellwether_tests::answers::{Outcome, State};
 use bellwether_tests::daemon::Daemon;
@@ -8,7 +8,7 @@ use bellwether_tests::guest;
 use bellwether_tests::http;
 use bellwether_tests::root::Root;
 
-/// For names of files: without what no name may have.
+/// For names of files: without characters that a name cannot contain.
 const MARK: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}\u{202e}mark";
 
 const MODULE: &str = r#"
@@ -27,7 +27,8 @@ grace = "0s"
 config = { act = "mark" }
 "#;
 
-/// What a terminal obeys, and what changes the order of reading. Line ends and tabs are for those who show.
+/// Control sequences of terminals, and characters that change the reading order. Line ends and tabs are added by
+/// the output itself.
 fn is_obeyed(c: char) -> bool {
     (c.is_control() && !matches!(c, '\n' | '\t'))
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -39,7 +40,7 @@ fn is_clean(place: &str, text: &str) {
         text[text.floor_char_boundary(at.saturating_sub(60))..].chars().take(120).collect::<String>()
     });
     assert_eq!(around, None, "{place}");
-    // In JSON they are written otherwise.
+    // In JSON they are written differently.
     for escape in ["\\u001b", "\\u0007", "\\u009b", "\\u202e", "\\u2066", "\\u0000"] {
         assert!(!text.contains(escape), "{place}: {escape}: {text}");
     }
@@ -60,7 +61,7 @@ fn nothing_from_outside_is_an_order_to_a_terminal_wherever_it_is_shown() {
         daemon.events().iter().any(|event| event.text.contains("no room")).then_some(())
     });
 
-    // Each is there, cleaned: what is looked for below is not merely absent.
+    // Each is there, escaped: what is looked for below is not merely absent.
     let said = daemon.last("marked", "mark").map(|last| last.summary);
     assert_eq!(said.as_deref(), Some("2Jmark said checker `home` is up"));
     let events = daemon.tell(&["events"]);

@@ -1,5 +1,4 @@
-//! What people do wrong, and what they are told: what it is, what to do, and an exit
-//! code of its own for each.
+//! Common errors of users, and their messages: the problem, the remedy, and a separate exit code for each.
 
 use std::ffi::OsStr;
 use std::net::TcpListener;
@@ -13,7 +12,7 @@ use bellwether_tests::invocation::{Ended, bellwether_ends};
 use bellwether_tests::root::Root;
 use bellwether_tests::web::Web;
 
-/// The exit codes, as `bellwether --help` says them.
+/// The exit codes, as in `bellwether --help`.
 const CODES: [(i32, &str); 10] = [
     (0, "done"),
     (1, "error"),
@@ -33,7 +32,7 @@ fn on(root: &Path, arguments: &[&str]) -> Ended {
     bellwether_ends(&arguments)
 }
 
-/// Asserts that it ended with this code, said all of this, and what to do next.
+/// Asserts that it exited with this code, printed all of this, and the next step.
 fn told(ended: &Ended, code: i32, said: &[&str]) {
     assert_eq!(ended.code, Some(code), "{ended:?}");
     for said in said {
@@ -42,7 +41,7 @@ fn told(ended: &Ended, code: i32, said: &[&str]) {
     assert!(ended.error.contains("error: ") && ended.error.contains("\n  next: "), "{}", ended.error);
 }
 
-/// Three mistakes and a word that is close to a right one.
+/// Three errors and a word that is similar to a valid one.
 const WRONG: &str = r#"[restart]
 budgett = { restarts = 3, within = "24h" }
 
@@ -188,7 +187,7 @@ fn a_port_in_use_is_named() {
 #[test]
 fn a_root_that_cannot_be_written_is_named() {
     let root = Root::default();
-    // Also the superuser cannot make folders there.
+    // Even root cannot create folders there.
     let below_a_file = root.write("a-file", "").join("root");
     let demo = on(&below_a_file, &["demo"]);
     told(
@@ -198,10 +197,10 @@ fn a_root_that_cannot_be_written_is_named() {
     );
     let proc = on(Path::new("/proc"), &["run"]);
     told(&proc, 7, &["/proc cannot be written", "make /proc writable"]);
-    // What is there already in the place of the daemon's folder.
+    // The existing files in place of the daemon's folder.
     root.write("state", "");
     told(&on(root.path(), &["run"]), 7, &["cannot be written: Not a directory"]);
-    // No root at all is something else.
+    // No root at all is another case.
     told(
         &on(&below_a_file, &["run"]),
         1,
@@ -227,7 +226,7 @@ fn whoever_asks_where_no_daemon_runs_is_told_how_to_start_one() {
     for asked in asked {
         told(&on(root.path(), asked), 4, &["no daemon runs on", &start]);
     }
-    // One that was killed leaves its socket behind.
+    // A daemon that was killed leaves its socket behind.
     Web::lay_out(&root);
     let mut daemon = Daemon::run(root.path(), root.health);
     daemon.until_ready("web");

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 const MODULE: &str = "web";
 const FILE: &str = "modules/web.toml";
 
-/// A node that keeps nginx up. What is first here ends first.
+/// A node with nginx. Fields are dropped in this order.
 struct Site {
     daemon: Daemon,
     nginx: Nginx,
@@ -20,7 +20,7 @@ struct Site {
 }
 
 impl Site {
-    /// `None` if there is no nginx to be had.
+    /// `None` if nginx is not installed.
     fn run(module_file: impl Fn(&Nginx) -> String) -> Option<Self> {
         if !is_installed(nginx::PROGRAM) {
             return None;
@@ -34,7 +34,7 @@ impl Site {
         Some(site)
     }
 
-    /// Waits until load balancers are sent here, and returns the master.
+    /// Waits until the node is ready, and returns the master.
     fn until_serves(&self) -> u32 {
         self.daemon.until_ready(MODULE);
         assert_eq!(self.daemon.health(MODULE).status, 200);
@@ -42,7 +42,7 @@ impl Site {
         self.nginx.master().expect("a pid file that names nginx")
     }
 
-    /// The same once another master than this serves.
+    /// The same once another master serves.
     fn until_another_serves(&self, master: u32) -> u32 {
         eventually("there is another nginx", || self.nginx.master().filter(|now| *now != master));
         self.until_serves()
@@ -75,8 +75,8 @@ drain = "{drain}"
     )
 }
 
-/// Over the network, by the standard components. Nothing is served for an instant
-/// after a start: nginx is there before its listener is.
+/// Over the network, with the standard components. Nothing is served for an instant after a start: nginx runs
+/// before its listener is open.
 fn network_checkers(nginx: &Nginx) -> String {
     let address = nginx.address;
     format!(
@@ -137,8 +137,8 @@ grace = "10s"
 fn in_the_background(nginx: &Nginx) -> String {
     let (start, quit) = (nginx.command(&[]), nginx.command(&["-s", "quit"]));
     let pid_file = nginx.pid_file();
-    // `-s quit` returns before nginx has ended. A stop command must not: the next
-    // nginx would meet the last one, which takes the pid file away when it goes.
+    // `-s quit` returns before nginx has exited. A stop command must not: the next nginx would start while the last
+    // one is running, which removes the pid file at its exit.
     let words = quit.trim_start_matches('[');
     let script = format!(
         r#"pid=$(cat {}) && \"$@\" && while kill -0 $pid 2>/dev/null; do sleep 0.05; done"#,
@@ -198,7 +198,7 @@ fn a_nginx_that_hangs_is_restarted_although_it_obeys_no_signal_but_one() {
     }
     site.until_another_serves(master);
     assert!(!before.into_iter().any(is_alive), "something that hangs is left");
-    // The processes were all there, and the kernel went on to take connections.
+    // The processes all existed, and the kernel continued to complete connections.
     let why = site.why();
     assert!(why.contains("home-page") && why.contains("no answer from"), "{why}");
 }
@@ -243,7 +243,7 @@ fn a_nginx_in_the_background_that_somebody_has_ended_is_started_again() {
     let master = site.until_serves();
     assert!(signal(master, Signal::TERM), "a fast shutdown, nginx(8)");
     site.until_another_serves(master);
-    // The same without a word of its own, nor time to take its pid file away.
+    // The same without a command of its own, and without time to remove its pid file.
     let master = site.until_serves();
     assert!(kill_group(master));
     site.until_another_serves(master);

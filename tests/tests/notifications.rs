@@ -1,4 +1,4 @@
-//! Who is to be told is told: once, whatever happens to the daemon or to the webhook.
+//! Notifications are delivered once, whatever happens to the daemon or to the webhook.
 
 use bellwether_tests::answers::{Notification, State};
 use bellwether_tests::daemon::Daemon;
@@ -10,7 +10,7 @@ use bellwether_tests::root::{Root, free_address};
 use bellwether_tests::web::Web;
 use rustix::process::Signal;
 
-/// The part of the node's file that says who is told.
+/// The notification target in the node's file.
 fn notify(hook: &Hook, group_wait: &str) -> String {
     format!(
         "[[notify]]\nname = \"hook\"\non = [\"failed\", \"recovered\"]\ngroup-wait = \"{group_wait}\"\n\
@@ -19,7 +19,7 @@ fn notify(hook: &Hook, group_wait: &str) -> String {
     )
 }
 
-/// A daemon whose module `web` serves and fails at its first fault, and who is told of it.
+/// A daemon whose module `web` serves and fails at its first fault, and a notification target.
 fn serving(group_wait: &str) -> (Root, Hook, Daemon) {
     let hook = Hook::new();
     let root = Root::new("node-1", &notify(&hook, group_wait));
@@ -37,7 +37,7 @@ fn fail(daemon: &Daemon) {
     daemon.until_state("web", State::Failed);
 }
 
-/// How it goes with the only one who is told.
+/// The state of the only target.
 fn notifications(daemon: &Daemon) -> Notification {
     daemon.status().notifications.into_iter().next().expect("one is to be told")
 }
@@ -48,7 +48,7 @@ fn until_taken(hook: &Hook, daemon: &Daemon, count: usize) -> Vec<Told> {
     })
 }
 
-/// The failure, which lasts.
+/// The alert about the failure, which lasts.
 fn failed() -> Alert {
     Alert { kind: "failed".to_owned(), state: "lasts".to_owned() }
 }
@@ -109,7 +109,7 @@ fn a_webhook_that_is_down_when_the_daemon_is_killed_is_told_once_by_the_next_one
 fn what_happened_just_before_the_daemon_was_killed_is_told_by_the_next_one() {
     let (root, hook, mut daemon) = serving("10m");
     fail(&daemon);
-    // What the daemon itself shows is not yet stored, what is in the journal's file is.
+    // Events that the daemon shows are not stored yet, those in the journal's file are.
     eventually("the failure is in the journal", || {
         daemon.events().iter().any(|event| event.is_change("state", "failed")).then_some(())
     });

@@ -1,5 +1,5 @@
-//! The real daemon on a node that runs out of everything: what `docs/pressure.md` states.
-//! Load balancers ask all the while, and every answer is right and on time.
+//! The real daemon on a node that runs out of every resource: the statements of `docs/pressure.md`. Load balancers
+//! probe all the while, and every answer is correct and on time.
 
 mod application;
 mod checkers;

@@ -1,9 +1,8 @@
 //! Version after version of a component, one after the other, while it runs.
 //!
-//! Every run puts 100 of them in place, a long one (`BELLWETHER_LONG=1`) a thousand, and
-//! `BELLWETHER_REPLACEMENTS` asks for another number. A hundred show that no run and no memory of the
-//! checker is lost, and a thread, a descriptor or half a MiB that each replacement left behind; what is
-//! lost a few KiB at a time shows in a thousand.
+//! Every run activates 100 of them, a long one (`BELLWETHER_LONG=1`) a thousand, and `BELLWETHER_REPLACEMENTS` sets
+//! another number. A hundred show that no run and no state of the checker is lost, and a leak of a thread, a
+//! descriptor or half a MiB for each replacement; a leak of a few KiB at a time shows in a thousand.
 
 use std::time::{Duration, Instant};
 
@@ -21,9 +20,10 @@ use bellwether_tests::writing::Way;
 
 const REPLACEMENTS: u64 = 100;
 const REPLACEMENTS_OF_A_LONG_RUN: u64 = 1000;
-/// The first ones, at most half of all, warm the daemon up: what it holds after them, it may hold for ever.
+/// The first ones, at most half of all, warm up the daemon: the resources that it has after them are allowed
+/// permanently.
 const WARM: u32 = 100;
-/// On top of that, in KiB.
+/// In addition to that, in KiB.
 const GROWTH: u64 = 24 << 10;
 
 fn witness_of(daemon: &Daemon) -> Option<Observation> {
@@ -82,7 +82,7 @@ fn replacements_lose_no_run_no_memory_of_the_checker_and_none_of_the_daemon() {
         answers.percentile(99)
     );
     assert_eq!(last.status, Outcome::Pass, "{last:?}");
-    // When the machine stood still, everybody did.
+    // When the machine stood still, every process did.
     let allowed = Duration::from_secs(3) + 3 * control.percentile(100);
     assert!(gap < allowed, "{gap:?}, more than {allowed:?}");
     assert_eq!(answers.statuses.keys().collect::<Vec<_>>(), [&200], "{:?}", answers.statuses);

@@ -1,4 +1,4 @@
-//! What a daemon has decided is decided again, from its journal.
+//! A replay of a daemon's journal repeats its decisions.
 
 use bellwether_tests::answers::{OtherPolicy, Replay, read};
 use bellwether_tests::daemon::Daemon;
@@ -12,7 +12,7 @@ fn replay(root: &Root, more: &[&str]) -> Ended {
     bellwether_ends(&[&["--root", root, "replay"], more].concat())
 }
 
-/// A daemon whose application was restarted by a person.
+/// A daemon whose application was restarted by a user.
 fn restarted(root: &Root) -> Daemon {
     Web::lay_out(root);
     let daemon = Daemon::run(root.path(), root.health);
@@ -22,11 +22,11 @@ fn restarted(root: &Root) -> Daemon {
     daemon
 }
 
-/// As soon as the disk has all of it.
+/// As soon as everything is on disk.
 fn replayed(root: &Root) -> Replay {
     eventually("the restart is in the journal's file", || {
         let ended = replay(root, &["--json"]);
-        // Before anything is there, it says so, and no more.
+        // Without a journal, it reports that, and nothing else.
         let answer: Replay = serde_json::from_str(&ended.out).ok()?;
         (answer.same > 15).then_some(answer)
     })

@@ -1,5 +1,4 @@
-//! A daemon that is run for years: what it is told by signals, what it tells the
-//! service manager, and what becomes of it when a part of it stands still.
+//! A daemon in long-term operation: signals, messages to the service manager, and stalled parts.
 
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::root::Root;
@@ -13,7 +12,7 @@ mod signals;
 mod upgrade;
 mod watchdogs;
 
-/// A daemon with the module `web` that serves, with `more` in the node's file.
+/// A daemon with the module `web`, which serves, with `more` in the node's file.
 fn serving(more: &str) -> (Root, Web, Daemon, u32) {
     let root = Root::new("node-1", more);
     let web = Web::lay_out(&root);

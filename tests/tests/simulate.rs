@@ -1,4 +1,4 @@
-//! What would happen to a module: the real binary, its restart script, and a scenario.
+//! Simulations with the real binary, its restart script, and a scenario.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use bellwether_tests::root::Root;
 
 const GUIDE: &str = include_str!("../../docs/simulate.md");
 
-/// The text behind the line that opens a block of the guide, up to the block's end.
+/// The text after the line that opens a block of the guide, up to the block's end.
 fn block(opening: &str) -> &'static str {
     let (_, rest) = GUIDE.split_once(opening).unwrap_or_else(|| panic!("the guide has `{opening}`"));
     rest.split_once("```").expect("the block ends").0
@@ -19,14 +19,14 @@ fn block(opening: &str) -> &'static str {
 fn root() -> Root {
     let root = Root::default();
     for file in ["modules/web.toml", "scenarios/database-away.toml"] {
-        // Whole, with the line that names the file: lines are counted as in a copy.
+        // Complete, with the line that names the file: lines are counted as in a copy.
         let name = format!("# {file}\n");
         root.write(file, format!("{name}{}", block(&format!("```toml\n{name}"))));
     }
     root
 }
 
-/// Runs the binary where the root is, as its owner does.
+/// Runs the binary in the root's folder, like its owner.
 fn simulate(root: &Root, scenario: &str, more: &[&str]) -> Ended {
     let output = Command::new(bellwether())
         .args(["--root", ".", "simulate", "web", "--scenario", scenario])
@@ -133,7 +133,7 @@ fn an_edited_module_file_is_tried_without_being_put_into_force() {
     let own = block("```toml\n# modules/web.toml\n");
     root.write("edited.toml", own.replace("on-down = \"wait\"", "on-down = \"notify\""));
     let ended = simulate(&root, "scenarios/database-away.toml", &["--module-file", "edited.toml"]);
-    // It waits for nobody now, which the first expectation says it must.
+    // It waits for nothing now, although the first expectation requires it.
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert!(ended.out.contains("at +1m 30s: waiting, not ready: it was up, ready"), "{}", ended.out);
 }
@@ -150,6 +150,6 @@ fn a_year_takes_moments_and_what_is_too_much_is_a_clear_error() {
     root.write("scenarios/flaps.toml", format!("for = \"1d\"\n{}", flaps.repeat(8)));
     let ended = simulate(&root, "scenarios/flaps.toml", &[]);
     assert_eq!(ended.code, Some(1), "{:?} {}", ended.code, ended.error);
-    assert!(ended.error.contains("too much happens"), "{}", ended.error);
+    assert!(ended.error.contains("too many events"), "{}", ended.error);
     assert!(ended.error.contains("next: make `for` shorter"), "{}", ended.error);
 }

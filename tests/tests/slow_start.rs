@@ -1,4 +1,4 @@
-//! A start is not judged before it could succeed, and one that cannot succeed yet is tried again.
+//! A start does not fail before it could succeed, and one that cannot succeed yet is retried.
 
 use std::fs;
 use std::path::Path;
@@ -20,12 +20,12 @@ fn run(root: &Root, module: &str) -> Daemon {
     Daemon::run(root.path(), root.health)
 }
 
-/// How often the application wrote down that it was started.
+/// How often the application recorded that it was started.
 fn starts(root: &Path) -> usize {
     fs::read_to_string(root.join("starts")).unwrap_or_default().lines().count()
 }
 
-/// It came up with one start, and nothing that was seen before was held against it.
+/// It came up with one start, and earlier failures did not count.
 fn came_up_with_one_start(root: &Root, daemon: &Daemon) -> Module {
     let module = daemon.until_ready("app");
     assert_eq!((starts(root.path()), module.restarts), (1, 0), "{}", daemon.tell(&["why", "app"]));
@@ -34,7 +34,7 @@ fn came_up_with_one_start(root: &Root, daemon: &Daemon) -> Module {
     module
 }
 
-/// Ends the processes that a pid file of the root names.
+/// Kills the processes that a pid file of the root names.
 struct OfPidFile<'r>(&'r Root);
 
 impl Drop for OfPidFile<'_> {
@@ -133,7 +133,7 @@ start = { run = ["/bin/sh", "-c", "echo s >> starts; exit 1"], keep = true }
     assert_eq!(starts(root.path()), 3);
 }
 
-/// In the background: its pid file is there after a second, written in two steps, and has several lines.
+/// In the background: its pid file appears after a second, written in two steps, and has several lines.
 const LATE_PID_FILE: &str = r#"#!/bin/sh
 echo s >> starts
 setsid /bin/sh -c 'sleep 1; printf "" > app.pid; sleep 0.3; printf "%s" $(( $$ / 10 )) > app.pid; sleep 0.3
@@ -167,7 +167,7 @@ fn a_pid_file_may_come_late_be_written_in_steps_and_have_several_lines() {
     came_up_with_one_start(&root, &daemon);
     let [pid] = daemon.processes("app")[..] else { panic!("{:?}", daemon.processes("app")) };
 
-    // While the file is away the application is not, and a clock that is set makes it no other's.
+    // While the file is missing the application still runs, and setting a clock does not make it another one.
     let (file, away) = (root.path().join("app.pid"), root.path().join("app.pid.old"));
     fs::rename(&file, &away).expect("the file moves");
     eventually("the file is missed", || {
@@ -183,7 +183,7 @@ fn a_pid_file_may_come_late_be_written_in_steps_and_have_several_lines() {
     assert!(!is_alive(pid));
 }
 
-/// A process in a process id namespace of its own, as in a container.
+/// A process in a separate process id namespace, as in a container.
 struct Contained(Child);
 
 impl Contained {

@@ -1,15 +1,13 @@
-//! Everything at once for a while: 50 modules with 1,000 component checkers, applications that die,
-//! files that change, commands. What the daemon holds stays as it is, and every restart has a reason
-//! in the journal.
+//! Everything at the same time for a while: 50 modules with 1,000 component checkers, applications that die, files
+//! that change, commands. The resources of the daemon stay constant, and every restart has a reason in the journal.
 //!
 //! ```text
 //!   begin ──▶ warm up ──▶ early window ──▶ … ──▶ late window ──▶ rest ──▶ account for everything
 //! ```
-//! `BELLWETHER_SOAK_SECONDS` is how long, `BELLWETHER_SEED` repeats what chance did. Unless it is said,
-//! every run lasts for 30 seconds, a long one (`BELLWETHER_LONG=1`) for 120. In both each kind of act
-//! happens, or the work goes on until it has. The windows of 30 seconds are 10 seconds each: with some
-//! deaths, commands and edits a second in them, they show a thread or a descriptor that any of these
-//! leaves behind; what is lost more slowly shows in a long run.
+//! `BELLWETHER_SOAK_SECONDS` is the duration, `BELLWETHER_SEED` repeats the random choices. By default, every run
+//! lasts for 30 seconds, a long one (`BELLWETHER_LONG=1`) for 120. In both each kind of act happens, or the work
+//! continues until it has. The windows of 30 seconds are 10 seconds each: with some deaths, commands and edits a
+//! second in them, they show a leak of a thread or a descriptor by any of these; slower leaks show in a long run.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -36,26 +34,25 @@ const SECONDS: u64 = 30;
 const SECONDS_OF_A_LONG_RUN: u64 = 120;
 const MODULES: usize = 50;
 const CHECKERS: usize = 20;
-/// One that nothing happens to.
+/// A module without any acts.
 const STEADY: &str = "m0";
 /// These get commands and no deaths, the others deaths and no commands: so each restart has one reason.
 const COMMANDED: usize = 15;
-/// So many are laid out at once.
+/// The number of modules that are created at the same time.
 const AT_ONCE: usize = 10;
-/// From one run of a checker to the next, in seconds: in a long run each runs ten times and more, in every
-/// run once or twice.
+/// The interval of a checker, in seconds: in a long run each runs ten times and more, in every run once or twice.
 const INTERVAL: u64 = 25;
 const INTERVAL_OF_A_LONG_RUN: u64 = 10;
-/// Between two acts.
+/// The interval between two acts.
 const PACE: Duration = Duration::from_millis(60);
-/// A component is compiled for each swap, which takes a debug build some seconds: at most so often, and
-/// so many times, that warming up and each of the windows have one.
+/// A component is compiled for each swap, which takes a debug build some seconds: the interval and the number are
+/// limited, so that the warm-up and each of the windows have one.
 const SWAP_EVERY: Duration = Duration::from_secs(15);
 const SWAPS: u32 = 6;
-/// What came up is left alone for so long.
+/// An application that came up is left alone for this long.
 const SETTLED: Duration = Duration::from_secs(3);
 
-/// What the late window may hold more than the early one: memory in KiB, and what comes and goes.
+/// The allowed growth from the early to the late window: memory in KiB, and fluctuations.
 const GROWTH: u64 = 32 << 10;
 const DESCRIPTORS: usize = 16;
 const THREADS: usize = 4;
@@ -94,25 +91,25 @@ rise = 1
     file
 }
 
-/// What is first here ends first.
+/// Fields are dropped in this order.
 struct Soak {
     daemon: Daemon,
     root: Root,
     chance: Chance,
     revision: u64,
     swapped: Instant,
-    /// Each death by our hand, with whose it was.
+    /// Each death caused by the test, with its module.
     killed: Vec<(String, u32)>,
     /// When one was killed last.
     last_killed: BTreeMap<String, Instant>,
-    /// Reasons for a start that were given by commands.
+    /// Reasons for a start by commands.
     ordered: BTreeMap<String, usize>,
     /// How often each kind of act has happened.
     done: BTreeMap<&'static str, usize>,
 }
 
 const COMMANDS: [&str; 6] = ["start", "stop", "restart", "suspend", "resume", "reset"];
-/// What else happens.
+/// The kinds of other acts.
 const OTHER_ACTS: [&str; 4] = ["kill", "edit", "swap", "look"];
 
 #[test]
@@ -158,8 +155,8 @@ impl Soak {
             ordered: BTreeMap::new(),
             done: BTreeMap::new(),
         };
-        // Some at a time: all of them at once are more than a busy machine starts within the daemon's limits,
-        // and many starts at once are not what this is about.
+        // Some at a time: all of them at once are more than a busy machine starts within the daemon's limits, and
+        // concurrent starts are not the subject of this test.
         for module in 0..MODULES {
             soak.root.write(&format!("modules/m{module}.toml"), file(&name(module), 0));
             if module % AT_ONCE == AT_ONCE - 1 {
@@ -174,8 +171,8 @@ impl Soak {
         api::status(self.root.path()).map(|status| status.modules).unwrap_or_default()
     }
 
-    /// Waits until there are so many modules, and all of them up. One that a machine is too busy to start
-    /// within the daemon's limits is started by hand.
+    /// Waits until there are this many modules, and all of them up. One that a machine is too busy to start within
+    /// the daemon's limits is started by a command.
     fn all_are_up(&mut self, count: usize) {
         within(3 * PATIENCE, &format!("{count} modules are up"), || {
             std::thread::sleep(Duration::from_millis(200));
@@ -188,7 +185,7 @@ impl Soak {
         });
     }
 
-    /// Somebody who follows the events from before the first act.
+    /// A client that follows the events from before the first act.
     fn follow(&self) -> (std::path::PathBuf, Guarded) {
         let path = self.root.path().join("followed");
         let out = File::create(&path).expect("a file");
@@ -203,8 +200,8 @@ impl Soak {
         (path, Guarded(child))
     }
 
-    /// Acts without a pause, until all kinds of acts have happened. Returns what the daemon held, second
-    /// by second.
+    /// Acts without a pause, until all kinds of acts have happened. Returns the daemon's resources, second by
+    /// second.
     fn work(&mut self, length: Duration) -> Vec<Usage> {
         let (begun, swap_every) = (Instant::now(), (length / SWAPS).min(SWAP_EVERY));
         let mut usages = Vec::new();
@@ -216,7 +213,7 @@ impl Soak {
             if begun.elapsed() >= Duration::from_secs(usages.len() as u64) {
                 usages.push(Usage::of(self.daemon.pid()));
             }
-            // It keeps a pace; it waits for nothing.
+            // This is the interval of the acts, not a wait for an event.
             std::thread::sleep(PACE);
         }
         usages
@@ -259,7 +256,7 @@ impl Soak {
             return;
         }
         let Some(status) = api::module(self.root.path(), module) else { return };
-        // One that is up may not have come to writing down that it was started.
+        // An application that is up may not have recorded its start yet.
         let has_said_so = |pid: &u32| self.starts(module).contains(pid);
         let pid = status.pids().first().copied().filter(has_said_so);
         if let Some(pid) = pid.filter(|pid| status.state == State::Up && is_alive(*pid)) {
@@ -286,7 +283,7 @@ impl Soak {
         }
     }
 
-    /// Every module runs again.
+    /// Waits until every module runs again.
     fn rest(&mut self) {
         for module in 1..=COMMANDED {
             let module = name(module);
@@ -305,14 +302,14 @@ impl Soak {
         text.lines().filter_map(|line| line.parse().ok()).collect()
     }
 
-    /// What was followed, once the follower has the latest record.
+    /// The events, once the follower has the latest record.
     fn all_of(&self, followed: &std::path::Path) -> String {
         let latest = api::ask(self.root.path(), "GET", "/events?limit=1").expect("it answers");
         let latest: Vec<Event> = latest.read();
         let latest = latest.first().expect("a record").seq;
         eventually("the follower has all", || {
             let text = fs::read_to_string(followed).ok()?;
-            // The last line may be half written.
+            // The last line may be incomplete.
             let last: Event = serde_json::from_str(text.lines().last()?).ok()?;
             (last.seq >= latest).then_some(text)
         })
@@ -338,7 +335,7 @@ impl Soak {
         for module in (0..MODULES).map(name) {
             let deaths = self.killed.iter().filter(|(of, _)| *of == module).count();
             let ordered = self.ordered.get(&module).copied().unwrap_or_default();
-            // A start that took longer than it may is made again, and that is written down.
+            // A start that exceeded its time limit is repeated, and that is recorded.
             let slow = |event: &&Event| {
                 event.kind == "decision"
                     && event.module.as_deref() == Some(&module)
@@ -369,7 +366,7 @@ fn median<T: Ord + Copy>(window: &[Usage], of: impl Fn(&Usage) -> T) -> T {
     values[values.len() / 2]
 }
 
-/// The medians of an early and a late window are the same, but for what comes and goes.
+/// The medians of an early and a late window are the same, except for fluctuations.
 fn flat(usages: &[Usage]) {
     let third = usages.len() / 3;
     assert!(third > 0, "{} seconds are too few to be compared", usages.len());

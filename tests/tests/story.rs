@@ -1,5 +1,5 @@
-//! What is told of an application is what happened to it: how it ended, what an edit would have done,
-//! and what became of it while no daemon ran.
+//! The reported history of an application matches what happened: how it ended, the effect of an edit, and changes
+//! while no daemon ran.
 
 use bellwether_tests::answers::{Event, Module, Outcome, Verdict};
 use bellwether_tests::binary::bellwether;
@@ -12,7 +12,7 @@ use bellwether_tests::root::{Root, free_address};
 use bellwether_tests::web::Web;
 use rustix::process::Signal;
 
-/// A daemon with the module `web` that serves.
+/// A daemon with the module `web`, which serves.
 fn serving() -> (Root, Web, Daemon) {
     let root = Root::default();
     let web = Web::lay_out(&root);
@@ -21,7 +21,7 @@ fn serving() -> (Root, Web, Daemon) {
     (root, web, daemon)
 }
 
-/// A checker of an address where nobody listens.
+/// A checker of an address without a listener.
 fn wrong_page(on_down: &str) -> String {
     let address = free_address();
     format!(
@@ -31,7 +31,7 @@ fn wrong_page(on_down: &str) -> String {
     )
 }
 
-/// Those of the module, from the record of this number on.
+/// The module's records, from this number on.
 fn since(daemon: &Daemon, seq: u64) -> Vec<Event> {
     daemon.events().into_iter().filter(|event| event.seq > seq && event.module.is_some()).collect()
 }
@@ -44,7 +44,7 @@ fn until_told(daemon: &Daemon, words: &str) -> Event {
     eventually(words, || daemon.events().into_iter().find(|event| event.text.contains(words)))
 }
 
-/// An application that ends as the file `end` says when that is written, with two processes that write.
+/// An application that ends in the way that is written to the file `end`, with two processes that write.
 fn ending(root: &Root) -> Daemon {
     root.write("app.sh", "echo 'LOG:  ready to serve'\nwhile ! [ -s end ]; do sleep 0.05; done\n. ./end\n");
     root.write(
@@ -76,7 +76,7 @@ fn an_exit_code_of_0_that_nobody_asked_for_is_an_incident_and_told_as_one() {
     );
     daemon.until_ready("app");
     assert!(daemon.module("app").restarts >= 1, "it is restarted, and counted");
-    // Asked for, it is none.
+    // An exit on request is not an incident.
     let before = last_seq(&daemon);
     root.write("end", "");
     daemon.tell(&["stop", "app", "--wait"]);
@@ -95,15 +95,15 @@ fn what_the_log_says_of_an_end_is_its_error_and_not_its_last_line() {
          /bin/sh -c 'echo \"LOG:  a worker is done\"'\nexit 1",
         "exited with 1; its log says: FATAL: the lock is taken; HINT: Is another one running?",
     );
-    // What was written before this start is not quoted.
+    // Output from before this start is not quoted.
     let event = ends_with(&root, &daemon, "exit 3", "exited with 3");
     assert!(event.text.ends_with("; its log says: LOG: ready to serve"), "{event:?}");
 }
 
-/// The application serves as before, and the edit is told.
+/// The application serves as before, and the edit is reported.
 fn serves_as_before(daemon: &Daemon, pid: u32) {
     until_told(daemon, "this would take the module down");
-    // It goes on failing, more often than would be enough.
+    // It continues to fail, more often than its threshold.
     let at = |daemon: &Daemon| daemon.last("web", "extra").map(|last| last.at);
     for _ in 0..5 {
         let before = at(daemon);
@@ -219,7 +219,7 @@ fn more_processes_than_a_kept_command_can_be_are_refused() {
     }
 }
 
-/// How a daemon comes to its end.
+/// How a daemon ends.
 type End = fn(&mut Daemon);
 const ENDINGS: [(&str, End); 2] = [("SIGTERM", Daemon::end), ("kill -9", Daemon::kill)];
 

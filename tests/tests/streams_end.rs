@@ -1,4 +1,4 @@
-//! Whoever may read no longer hears no more: streams end with the sign-in or the token that opened them.
+//! Streams end with the session or the token that opened them.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -14,7 +14,7 @@ const STREAMS: [&str; 3] = ["/api/v1/stream", "/api/v1/status/stream", "/api/v1/
 const PASSWORD: &str = "correct horse battery";
 const ANOTHER: &str = "battery staple correct";
 
-/// What shows who asks: a line of the head of a request.
+/// The credential: a line of the head of a request.
 type Credential = String;
 
 fn console() -> (Root, Daemon, SocketAddr) {
@@ -64,18 +64,18 @@ fn open(console: SocketAddr, path: &str, credential: &str) -> TcpStream {
     stream
 }
 
-/// All streams of this credential end once `act` is done, nobody else's does, and it opens no other one.
+/// All streams of this credential end once `act` is done, no others do, and it opens no further one.
 fn all_end(daemon: &Daemon, console: SocketAddr, what: &str, credential: &str, act: impl FnOnce()) {
     let witness = token(daemon, &format!("witness-{what}"), &[]);
     let mut goes_on = open(console, "/api/v1/stream", &witness);
-    // All are read at the same time: whoever does not read is let go for that.
+    // All are read at the same time: a client that does not read would be disconnected for that.
     let readers = STREAMS.map(|path| {
         let mut stream = open(console, path, credential);
         std::thread::spawn(move || stream.read_to_end(&mut Vec::new()))
     });
     act();
     for (reader, path) in readers.into_iter().zip(STREAMS) {
-        // An error is an end as well, but not the one of our own patience.
+        // An error is an end as well, but not the test's own time limit.
         if let Err(error) = reader.join().expect("a reader does not panic") {
             let patience = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
             assert!(!patience, "{what}: {path} goes on: {error}");
@@ -87,7 +87,7 @@ fn all_end(daemon: &Daemon, console: SocketAddr, what: &str, credential: &str, a
         };
         assert!(again.starts_with("HTTP/1.1 401 "), "{what}: {path}: {again}");
     }
-    // What is said from now on is heard by whoever may.
+    // Later events reach only clients with access.
     daemon.tell(&["suspend", "web"]);
     daemon.tell(&["resume", "web"]);
     let mut heard = Vec::new();

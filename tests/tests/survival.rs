@@ -1,5 +1,5 @@
-//! The daemon is not the application's life line: daemons come and go, the
-//! application serves on, and what a person wanted is not forgotten.
+//! The application does not depend on the daemon: daemons are restarted, the application keeps serving, and the
+//! desired state is kept.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,7 +14,7 @@ use bellwether_tests::root::Root;
 use bellwether_tests::web::{CHECK_PROCESS, Web};
 use rustix::process::Signal;
 
-/// A daemon with the module `web` that serves, and the process id of its application.
+/// A daemon with the module `web`, which serves, and the process id of its application.
 fn serving() -> (Root, Web, Daemon, u32) {
     let root = Root::default();
     let web = Web::lay_out(&root);
@@ -34,7 +34,7 @@ fn serves(address: SocketAddr) -> bool {
     bellwether_tests::http::get(address, "/").is_some_and(|answer| answer.status == 200)
 }
 
-/// How a daemon comes to its end.
+/// How a daemon ends.
 type End = fn(&mut Daemon);
 const ENDINGS: [(&str, End); 2] = [("SIGTERM", Daemon::end), ("kill -9", Daemon::kill)];
 
@@ -143,7 +143,7 @@ fn what_a_checker_keeps_outlives_the_daemon_and_its_runs_are_counted_on() {
     assert_eq!(status, Outcome::Pass, "after a clean end it knows of every run");
     daemon.kill();
     daemon.run_again();
-    // Killed, some numbers are passed over: it fails, for that is what it is for. None comes twice.
+    // After a kill, some numbers are skipped: the checker fails then, as intended. None is repeated.
     seen(&daemon, run);
 }
 

@@ -1,4 +1,4 @@
-//! What an OpenTelemetry collector is told by the real daemon.
+//! The data that an OpenTelemetry collector gets from the real daemon.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -52,7 +52,7 @@ fn numbers(collector: &Collector) -> Vec<u64> {
     records(collector).iter().filter_map(number).collect()
 }
 
-/// Every record that the journal has is told, and none twice.
+/// Every record in the journal is exported, and none twice.
 fn all_are_told(collector: &Collector, daemon: &Daemon) {
     eventually("every record is told", || {
         let written = daemon.events().iter().map(|event| event.seq).collect::<Vec<_>>();
@@ -116,7 +116,7 @@ fn a_collector_that_is_down_or_hangs_is_a_problem_in_status_and_loses_nothing() 
     daemon.tell(&["restart", "web", "--wait"]);
     daemon.until_ready("web");
     assert_eq!(numbers(&collector), Vec::<u64>::new());
-    // Killed meanwhile, it still knows what was not taken.
+    // Killed in the meantime, it still knows what was not accepted.
     daemon.kill();
     daemon.run_again();
     collector.becomes(Manner::Takes);

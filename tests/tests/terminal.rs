@@ -1,4 +1,4 @@
-//! `top` and `status --watch` as somebody at a terminal has them, with the real daemon.
+//! `top` and `status --watch` on a terminal, with the real daemon.
 
 use std::process::Command;
 
@@ -13,7 +13,7 @@ use bellwether_tests::screen::Screen;
 use bellwether_tests::web::Web;
 use rustix::process::Signal;
 
-/// Nothing where there is no tmux to look through.
+/// `None` if tmux is not installed.
 fn watched(columns: u16, rows: u16) -> Option<(Root, Daemon, Screen)> {
     if !is_installed("tmux") {
         return None;
@@ -71,7 +71,7 @@ fn the_last_ready_node_is_stopped_only_by_its_modules_name() {
     assert_eq!(by_the_view, ["stop", "start"]);
 }
 
-/// Nothing of what was asked before is left on the screen.
+/// Nothing of the earlier question remains on the screen.
 fn clear(screen: &Screen) {
     screen.line("clear");
     eventually("the screen is clear", || (!screen.shown().contains("Type web")).then_some(()));
@@ -87,7 +87,7 @@ fn a_command_at_a_terminal_asks_for_the_name_and_yes_answers_beforehand() {
     clear(&screen);
     screen.run(&at(&root, "stop web"));
     screen.until(&["Type web to stop it:"]);
-    // What was decided by another state is refused.
+    // A decision based on an earlier state is rejected.
     daemon.tell(&["suspend", "web"]);
     screen.line("web");
     screen.until(&["it has changed since you looked: it is up and ready now"]);
@@ -163,7 +163,7 @@ fn events_follow_goes_on_over_a_restart_of_the_daemon_without_a_gap_or_a_double(
     screen.run(&format!("{follow} > {} 2> {}.err", told.display(), told.display()));
     let numbers = || {
         let text = std::fs::read_to_string(&told).unwrap_or_default();
-        // The last line may be half written.
+        // The last line may be incomplete.
         let of = |line: &str| serde_json::from_str::<Event>(line).ok().map(|event| event.seq);
         text.lines().filter_map(of).collect::<Vec<_>>()
     };

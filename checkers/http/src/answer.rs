@@ -1,4 +1,4 @@
-//! From bytes to a status and a body (RFC 9112), piece by piece as they come.
+//! Parses a response into a status and a body (RFC 9112), as its parts arrive.
 //!
 //! ```text
 //!           interim (1xx)
@@ -12,20 +12,20 @@
 
 use httparse::{EMPTY_HEADER, ParserConfig, Response, Status, parse_chunk_size};
 
-/// No more of a body is looked at.
+/// The maximum that is read of a body.
 pub(crate) const MOST_BODY: usize = 1 << 20;
-/// No sane head is longer.
+/// The maximum size of a head.
 const MOST_HEAD: usize = 64 << 10;
-/// Nor has more lines.
+/// The maximum number of header lines.
 const MOST_HEADERS: usize = 1000;
-/// What stands before a chunk: its size and perhaps extensions.
+/// The maximum length of the line before a chunk: its size and possibly extensions.
 const MOST_CHUNK_LINE: usize = 4 << 10;
 
-/// What the service said.
+/// The response of the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// At most [`MOST_BODY`] of it; empty if it was not wanted.
+    /// At most [`MOST_BODY`] of it; empty if it was not requested.
     pub(crate) body: Vec<u8>,
 }
 
@@ -35,11 +35,11 @@ impl Answer {
     }
 }
 
-/// Takes bytes until there is an answer.
+/// Consumes bytes until the response is complete.
 #[derive(Debug)]
 pub(crate) struct Reader {
     wants_body: bool,
-    /// Not yet understood.
+    /// Bytes that have not been parsed yet.
     pending: Vec<u8>,
     body: Vec<u8>,
     state: State,
@@ -48,12 +48,12 @@ pub(crate) struct Reader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Head,
-    /// So many bytes are still to come.
+    /// The number of bytes that are still to come.
     Length {
         status: u16,
         left: u64,
     },
-    /// So many bytes of this chunk are still to come, its line end included; zero: a size line comes.
+    /// The number of bytes of this chunk that are still to come, including its line end; zero: a size line follows.
     Chunked {
         status: u16,
         left: u64,
@@ -63,7 +63,7 @@ enum State {
     },
 }
 
-/// How the end of a body is known (RFC 9112, 6.3).
+/// How the end of a body is determined (RFC 9112, 6.3).
 enum Framing {
     None,
     Length(u64),
@@ -76,12 +76,12 @@ impl Reader {
         Self { wants_body, pending: Vec::new(), body: Vec::new(), state: State::Head }
     }
 
-    /// Nothing has come yet.
+    /// Whether nothing has arrived yet.
     pub(crate) fn is_fresh(&self) -> bool {
         self.state == State::Head && self.pending.is_empty()
     }
 
-    /// The status, once the head is there.
+    /// The status, once the head has arrived.
     pub(crate) fn status(&self) -> Option<u16> {
         match self.state {
             State::Head => None,
@@ -91,7 +91,7 @@ impl Reader {
         }
     }
 
-    /// Takes what came. The answer, if this was the last of it.
+    /// Consumes bytes that arrived. Returns the response once it is complete.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<Option<Answer>, String> {
         self.pending.extend_from_slice(bytes);
         loop {
@@ -119,7 +119,7 @@ impl Reader {
         }
     }
 
-    /// The other side has said all.
+    /// The service has closed the connection.
     pub(crate) fn close(mut self) -> Result<Answer, String> {
         match self.state {
             State::ToClose { status } => Ok(self.answer(status)),
@@ -133,11 +133,11 @@ impl Reader {
         Answer { status, body: std::mem::take(&mut self.body) }
     }
 
-    /// The status, if no body follows or none is wanted.
+    /// The response, if no body follows or none is requested.
     fn take_head(&mut self) -> Result<Option<u16>, String> {
         let mut headers = vec![EMPTY_HEADER; MOST_HEADERS];
         let mut head = Response::new(&mut headers);
-        // Old programs fold long headers (RFC 9112, 5.2): clients for people read them.
+        // Old programs fold long headers (RFC 9112, 5.2): browsers accept them.
         let mut tolerant = ParserConfig::default();
         tolerant.allow_obsolete_multiline_headers_in_responses(true);
         let parsed = tolerant.parse_response(&mut head, &self.pending);
@@ -162,7 +162,7 @@ impl Reader {
         Ok(None)
     }
 
-    /// Moves up to `most` bytes to the body. How many it moved.
+    /// Moves up to `most` bytes to the body, and returns how many.
     fn take_body(&mut self, most: u64) -> u64 {
         let length = usize::try_from(most).unwrap_or(usize::MAX).min(self.pending.len());
         let room = MOST_BODY - self.body.len();
@@ -198,7 +198,7 @@ impl Reader {
     }
 }
 
-/// Behind each chunk.
+/// The length of the line end after each chunk.
 const LINE_END: u64 = 2;
 
 fn framing(status: u16, headers: &[httparse::Header<'_>]) -> Result<Framing, String> {
@@ -210,7 +210,7 @@ fn framing(status: u16, headers: &[httparse::Header<'_>]) -> Result<Framing, Str
         let value = || std::str::from_utf8(header.value).unwrap_or_default().trim();
         if header.name.eq_ignore_ascii_case("transfer-encoding") {
             let last = value().rsplit(',').next().unwrap_or_default().trim();
-            // What is not chunked ends with the connection.
+            // Without chunks, the body ends with the connection.
             return Ok(if last.eq_ignore_ascii_case("chunked") {
                 Framing::Chunked
             } else {
@@ -219,7 +219,7 @@ fn framing(status: u16, headers: &[httparse::Header<'_>]) -> Result<Framing, Str
         }
         if header.name.eq_ignore_ascii_case("content-length") {
             let value = value();
-            // One length may stand there more than once (RFC 9110, 8.6).
+            // The same length may occur more than once (RFC 9110, 8.6).
             for given in value.split(',').map(str::trim) {
                 let digits = !given.is_empty() && given.bytes().all(|b| b.is_ascii_digit());
                 match given.parse() {
@@ -238,7 +238,7 @@ fn framing(status: u16, headers: &[httparse::Header<'_>]) -> Result<Framing, Str
 mod tests {
     use super::*;
 
-    /// The answer of bytes that come in pieces of `size`, then an end.
+    /// The response parsed from pieces of `size` bytes, then an end.
     fn read(bytes: &[u8], size: usize) -> Result<Answer, String> {
         let mut reader = Reader::new(true);
         for piece in bytes.chunks(size) {

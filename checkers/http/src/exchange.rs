@@ -1,4 +1,4 @@
-//! One request and its answer, over TCP or TLS: the only part that does I/O.
+//! One request and its response, over TCP or TLS: the only part that does I/O.
 
 use std::time::Duration;
 
@@ -8,20 +8,19 @@ use bellwether_guest::net::{Connection, NetError, Tls};
 use crate::answer::{Answer, Reader};
 use crate::request::Request;
 
-/// Why there is no answer to judge.
+/// Why there is no response to judge.
 #[derive(Debug)]
 pub(crate) enum NoAnswer {
-    /// TCP did not bring one.
+    /// The connection has failed, with the error.
     Net(NetError),
-    /// What came is not HTTP/1.
+    /// The response is not valid HTTP/1.
     Malformed(String),
-    /// The service closed the connection before it said anything.
+    /// The service closed the connection before it sent anything.
     Silent,
-    /// The head came, and the body took too long.
+    /// The head arrived, but the body took too long.
     Unfinished {
-        /// What the head said.
+        /// The status in the head.
         status: u16,
-        /// The time there was.
         within: Duration,
     },
 }
@@ -32,15 +31,15 @@ impl From<NetError> for NoAnswer {
     }
 }
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub(crate) struct Exchanged {
     pub(crate) answer: Answer,
-    /// When the service's certificate is valid no more, in milliseconds since 1970.
+    /// When the service's certificate expires, in milliseconds since 1970.
     pub(crate) certificate_ends_ms: Option<i64>,
 }
 
-/// Sends the request and reads the answer; its body only if it is wanted.
+/// Sends the request and reads the response; its body only if it is needed.
 pub(crate) fn exchange(
     request: &Request,
     tls: &Tls,

@@ -6,7 +6,7 @@ use std::fmt;
 use bellwether_guest::schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use bellwether_guest::serde::de::{Deserialize, Deserializer, Error, SeqAccess, Unexpected, Visitor};
 
-/// The statuses that are right. Never empty.
+/// The accepted statuses. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ExpectStatus(Vec<u16>);
 
@@ -37,7 +37,7 @@ impl fmt::Display for ExpectStatus {
     }
 }
 
-// By hand, because what serde derives for "one or several" forgets what it expected.
+// Written by hand, because the error of serde's derived implementation does not say what it expected.
 impl<'de> Deserialize<'de> for ExpectStatus {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(OneOrSeveral)

@@ -6,8 +6,8 @@
 //!            (text)     (the only   (bytes to
 //!                        I/O)        status and body)
 //! ```
-//! HTTP/1.1, with TLS for `https`, one connection a request, no redirects
-//! followed: only the answer of the service itself counts.
+//! HTTP/1.1, with TLS for `https`, one connection for each request, no redirects: only the response of the service
+//! itself counts.
 
 mod answer;
 mod exchange;
@@ -102,7 +102,7 @@ pub fn check(config: Config, run: &Run) -> Observation {
     seen.measure("response-time", run.elapsed_ms(), "ms")
 }
 
-/// Days until this moment, in milliseconds since 1970; negative if it is over.
+/// Days until this moment, in milliseconds since 1970; negative if it has passed.
 fn days_until(ends_ms: i64, now: SystemTime) -> f64 {
     const DAY_MS: f64 = 86_400_000.0;
     let now_ms = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1000.0;
@@ -111,11 +111,11 @@ fn days_until(ends_ms: i64, now: SystemTime) -> f64 {
     (left * 10.0).floor() / 10.0
 }
 
-/// The same with what is known of the service's certificate: one that ends soon is worth a word.
+/// The same with the service's certificate: one that expires soon is a warning.
 fn certified(seen: Observation, days: f64, warn_days: u16) -> Observation {
     let seen = match seen.status {
         Status::Pass if days < f64::from(warn_days) => {
-            let summary = format!("{}; its certificate ends within {days} days", seen.summary);
+            let summary = format!("{}; its certificate expires within {days} days", seen.summary);
             Observation { status: Status::Warn, summary, ..seen }
         }
         _ => seen,
@@ -123,7 +123,7 @@ fn certified(seen: Observation, days: f64, warn_days: u16) -> Observation {
     seen.measure("certificate-days", days, "")
 }
 
-/// What an answer means.
+/// The observation that follows from a response.
 fn judge(config: &Config, answer: &Answer) -> Observation {
     let status = answer.status;
     if !config.expect_status.contains(status) {

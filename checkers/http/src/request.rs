@@ -6,13 +6,13 @@ use std::fmt::Write;
 /// A request that can be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Request {
-    /// `https`.
+    /// Whether the scheme is `https`.
     pub(crate) is_tls: bool,
-    /// Where to: `127.0.0.1:8080`.
+    /// The address to connect to: `127.0.0.1:8080`.
     pub(crate) address: String,
-    /// All of it, with the empty line at its end.
+    /// The complete text, with the empty line at its end.
     pub(crate) text: String,
-    /// Its answer has no body, whatever the headers say (RFC 9110, 9.3.2).
+    /// Its response has no body, whatever the headers say (RFC 9110, 9.3.2).
     pub(crate) is_head: bool,
 }
 
@@ -50,7 +50,8 @@ impl Request {
 /// The parts of `http://authority/target`.
 struct Url {
     is_tls: bool,
-    /// As the service is told it: without the zone of a link-local address, which is ours alone.
+    /// In the form for the service: without the zone of a link-local address, which is meaningful only on this
+    /// host.
     authority: String,
     address: String,
     target: String,
@@ -98,7 +99,7 @@ impl Url {
     }
 }
 
-/// RFC 9110, 5.6.2.
+/// Whether it is a token of RFC 9110, 5.6.2.
 fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }

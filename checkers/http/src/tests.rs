@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// For what ends by itself: longer than a busy machine takes.
+/// The time limit for what ends by itself: longer than a busy machine takes.
 const AMPLE: Duration = Duration::from_secs(60);
 
 /// A service for one request: it gets the request's lines and the connection.
@@ -23,11 +23,11 @@ fn service(answer: impl FnOnce(Vec<String>, &mut TcpStream) + Send + 'static) ->
 }
 
 fn says(answer: &'static str) -> String {
-    // The checker may have heard enough and be gone.
+    // The checker may have read enough and disconnected.
     service(move |_, peer| drop(peer.write_all(answer.as_bytes())))
 }
 
-/// `json` is what the configuration has beside the URL.
+/// `json`: the configuration besides the URL.
 fn look(url: &str, json: &str, time_limit: Duration) -> Observation {
     let config = parse_config(&format!(r#"{{"url": "{url}"{json}}}"#)).unwrap();
     check(config, &Run::for_test().with_time_limit(time_limit))
@@ -91,7 +91,7 @@ fn the_text_is_found_across_chunks_and_missed_where_it_is_not() {
 
 #[test]
 fn a_service_that_hangs_fails_within_the_time_and_is_named() {
-    // The listener accepts by its backlog alone, as a stopped process does.
+    // The listener accepts only by its backlog, like a stopped process.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let seen = look(&format!("http://{address}/"), "", Duration::from_millis(100));
@@ -102,9 +102,9 @@ fn a_service_that_hangs_fails_within_the_time_and_is_named() {
 fn a_service_that_stops_in_the_middle_fails_within_the_time() {
     let slow = |answer: &'static str| {
         service(move |_, peer| {
-            // The checker may be gone before it says anything.
+            // The checker may disconnect before it sends anything.
             drop(peer.write_all(answer.as_bytes()));
-            // Held open until the checker has gone.
+            // Kept open until the checker disconnects.
             let _ = peer.set_read_timeout(Some(AMPLE));
             let _ = std::io::Read::read(peer, &mut [0; 1]);
         })
@@ -114,7 +114,7 @@ fn a_service_that_stops_in_the_middle_fails_within_the_time() {
     let expected = format!("no answer from {} within 180ms", address(&url));
     assert_eq!((seen.status, seen.summary), (Status::Fail, expected));
 
-    // The next one if the machine is so busy that the time is over before anything has come.
+    // The next limit, if the machine is so busy that the time is over before anything has arrived.
     for (limit, within) in [(200, "180ms"), (2_000, "1.9s"), (20_000, "19.9s")] {
         let url = slow("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
         let seen = look(&url, r#", "expect-body": "half""#, Duration::from_millis(limit));
@@ -130,7 +130,7 @@ fn a_service_that_stops_in_the_middle_fails_within_the_time() {
 
 #[test]
 fn a_service_that_answers_slowly_but_in_time_passes() {
-    // Byte by byte: many reads make one answer.
+    // Byte by byte: many reads make one response.
     let url = service(|_, peer| {
         peer.set_nodelay(true).unwrap();
         for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell" {
@@ -143,7 +143,7 @@ fn a_service_that_answers_slowly_but_in_time_passes() {
 
 #[test]
 fn no_service_and_no_http_fail() {
-    // The port of a client: taken for as long as it is connected, so that no other test can listen there.
+    // The port of a client: in use for as long as it is connected, so that no other test can listen there.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let gone = client.local_addr().unwrap();
@@ -212,7 +212,7 @@ fn a_certificate_that_ends_soon_is_warned_of() {
     assert_eq!(seen.measurements[0].name, "certificate-days");
     let seen = certified(good(), days_until(in_days(3), now), 14);
     assert_eq!(seen.status, Status::Warn);
-    assert!(seen.summary.starts_with("answered 200; its certificate ends within 3"), "{}", seen.summary);
+    assert!(seen.summary.starts_with("answered 200; its certificate expires within 3"), "{}", seen.summary);
     let bad = certified(Observation::fail("answered 500"), 3.0, 14);
     assert_eq!((bad.status, bad.summary.as_str()), (Status::Fail, "answered 500"));
 }

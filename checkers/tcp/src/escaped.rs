@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use bellwether_guest::schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use bellwether_guest::serde::de::{Deserialize, Deserializer, Error};
 
-/// Bytes that no text can hold. In a module file they stand in single quotes, which leave escapes alone.
+/// Bytes that a text cannot contain. In a module file they are in single quotes, which do not interpret escapes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Escaped(pub(crate) Vec<u8>);
 
 impl Escaped {
-    /// An error says which escape is none.
+    /// An error names the invalid escape.
     fn parse(text: &str) -> Result<Self, String> {
         let mut bytes = Vec::with_capacity(text.len());
         let mut rest = text;

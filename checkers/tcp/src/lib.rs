@@ -15,9 +15,9 @@ use bellwether_guest::prelude::*;
 
 use crate::escaped::Escaped;
 
-/// No greeting is longer than this.
+/// The maximum size of an answer.
 const MOST_HEARD: usize = 64 << 10;
-/// As much of an unexpected answer as helps a reader.
+/// The part of an unexpected answer that is shown.
 const MOST_SHOWN: usize = 80;
 
 /// `config = { address = "127.0.0.1:6379", send = "PING\r\n", expect = "PONG" }`
@@ -78,7 +78,7 @@ pub fn check(config: Config, run: &Run) -> Observation {
     seen.measure("connect-time", connected, "ms").measure("response-time", run.elapsed_ms(), "ms")
 }
 
-/// What is said, and what must be.
+/// What is sent, and what the answer must contain.
 struct Words<'c> {
     send: Option<&'c [u8]>,
     expect: Option<&'c [u8]>,
@@ -97,7 +97,7 @@ impl<'c> Words<'c> {
         };
         let is_tcp = !config.address.starts_with("udp:") && !config.address.starts_with("unix:");
         if config.tls.is_some() && !is_tcp {
-            return Err("`tls` is spoken over TCP alone: leave it out".into());
+            return Err("`tls` needs TCP: omit it".into());
         }
         if config.address.starts_with("udp:") && words.send.is_none() {
             return Err("over UDP only what is asked answers: give something to `send`".into());
@@ -170,8 +170,8 @@ fn talk(
     }
 }
 
-/// Nothing is expected of the service but to take the connection, which the system does in its place
-/// until its queue is full.
+/// The service is only expected to accept the connection; the system completes connections in its place until its
+/// queue is full.
 fn taken(connection: &Connection<'_>, config: &Config) -> Observation {
     let address = &config.address;
     if config.expect_accept
@@ -179,17 +179,17 @@ fn taken(connection: &Connection<'_>, config: &Config) -> Observation {
     {
         let by = held_by.map(|holders| format!(", {holders},")).unwrap_or_default();
         return Observation::hang(format!(
-            "the system took the connection to {address}, and the service{by} has not accepted it: it hangs or is stopped"
+            "the system completed the connection to {address}, and the service{by} has not accepted it: it hangs or is stopped"
         ));
     }
-    Observation::pass(format!("{address} took the connection"))
+    Observation::pass(format!("connected to {address}"))
 }
 
 fn contains(heard: &[u8], expected: &[u8]) -> bool {
     expected.is_empty() || heard.windows(expected.len()).any(|window| window == expected)
 }
 
-/// Bytes as one line for a person.
+/// Bytes as one readable line.
 fn shown(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let text = text.trim();

@@ -5,12 +5,12 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-/// For what ends by itself: longer than a busy machine takes.
+/// The time limit for what ends by itself: longer than a busy machine takes.
 fn run() -> Run {
     Run::for_test().with_time_limit(Duration::from_secs(60))
 }
 
-/// A service that says `greeting`, reads what it is told, says `answer` and closes.
+/// A service that sends `greeting`, reads the request, sends `answer` and closes.
 fn service(greeting: &'static str, answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -47,7 +47,7 @@ fn of_json(json: &str) -> Config {
 fn a_service_that_takes_the_connection_passes() {
     let address = service("", "");
     let seen = check(config(&address, None, None), &run());
-    assert_eq!((seen.status, seen.summary), (Status::Pass, format!("{address} took the connection")));
+    assert_eq!((seen.status, seen.summary), (Status::Pass, format!("connected to {address}")));
     let names: Vec<_> = seen.measurements.iter().map(|m| (m.name.as_str(), m.unit.as_str())).collect();
     assert_eq!(names, [("connect-time", "ms"), ("response-time", "ms")]);
     assert!(seen.measurements[0].value > 0.0);
@@ -55,7 +55,7 @@ fn a_service_that_takes_the_connection_passes() {
 
 #[test]
 fn a_port_that_nobody_listens_on_fails_with_its_address() {
-    // The port of a client: taken for as long as it is connected, so that no other test can listen there.
+    // The port of a client: in use for as long as it is connected, so that no other test can listen there.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let address = client.local_addr().unwrap().to_string();
@@ -88,11 +88,11 @@ fn a_service_that_says_nothing_fails_in_time() {
 
 #[test]
 fn a_service_that_says_too_little_fails_in_time() {
-    // The next one if the machine is so busy that the time is over before anything was said.
+    // The next limit, if the machine is so busy that the time is over before anything was sent.
     for limit in [300, 3_000, 30_000].map(Duration::from_millis) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        // Accepted and held open, so that more could come. The checker may be gone.
+        // Accepted and kept open, so that more could arrive. The checker may have disconnected.
         let held = thread::spawn(move || {
             let (mut peer, _) = listener.accept().unwrap();
             drop(peer.write_all(b"421 busy"));
@@ -103,7 +103,7 @@ fn a_service_that_says_too_little_fails_in_time() {
         let seen = check(config(&address, None, Some("220")), &run);
         assert_eq!(seen.status, Status::Fail, "{}", seen.summary);
         if seen.summary == format!("no answer from {address} within {within:?}") {
-            // Whether it was let in or not: the listener need not wait for it.
+            // Whether it was accepted or not: the listener need not wait for it.
             drop(TcpStream::connect(&address));
             held.join().unwrap();
             continue;
@@ -139,13 +139,14 @@ fn a_service_that_never_accepts_fails_although_the_system_takes_the_connection()
     let seen = check(config(&address, None, None), &told());
     assert_eq!(seen.status, Status::Fail);
     let expected = format!(
-        "the system took the connection to {address}, and the service, redis-server 7 (stopped), has not accepted it: it hangs or is stopped"
+        "the system completed the connection to {address}, and the service, redis-server 7 (stopped), \
+         has not accepted it: it hangs or is stopped"
     );
     assert_eq!(seen.summary, expected);
     assert!(seen.attributes.contains(&("hang".to_owned(), "true".to_owned())), "{seen:?}");
 
     let json = format!(r#"{{"address": "{address}", "expect-accept": false}}"#);
-    assert_eq!(check(of_json(&json), &told()).status, Status::Pass, "not if nobody asks");
+    assert_eq!(check(of_json(&json), &told()).status, Status::Pass, "not unless it is configured");
     let accepted = run().with_acceptance(&address, Acceptance { accepted: true, held_by: None });
     assert_eq!(check(config(&address, None, None), &accepted).status, Status::Pass);
 }
@@ -215,7 +216,7 @@ fn settings_that_contradict_each_other_are_unknown() {
     for (json, words) in [
         (r#"{"address": "a:1", "send": "x", "send-bytes": "x"}"#, "both `send` and `send-bytes`"),
         (r#"{"address": "a:1", "expect": "x", "expect-bytes": "x"}"#, "both `expect` and `expect-bytes`"),
-        (r#"{"address": "unix:/a", "tls": {}}"#, "`tls` is spoken over TCP alone"),
+        (r#"{"address": "unix:/a", "tls": {}}"#, "`tls` needs TCP"),
         (r#"{"address": "udp:a:1"}"#, "give something to `send`"),
     ] {
         let seen = check(of_json(json), &run());

@@ -1,5 +1,5 @@
-//! `#[checker]` and `#[restart_script]`: the function stays as it is, and a
-//! hidden type beside it carries it into the component's exports.
+//! `#[checker]` and `#[restart_script]`: the function is unchanged, and a hidden type beside it exports it from the
+//! component.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -54,7 +54,7 @@ impl Parse for Arguments {
     }
 }
 
-/// What an operator can grant, as in a module's file.
+/// The kinds of grants, as in a module's file.
 const KINDS: [&str; 9] =
     ["connect", "resolve", "http", "read", "env", "secrets", "commands", "processes", "ping"];
 

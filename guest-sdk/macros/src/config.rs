@@ -1,4 +1,4 @@
-//! `#[config]`: serde and schemars, set up the way every component should be.
+//! `#[config]`: derives serde's and schemars' traits with the attributes that every component should have.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -8,7 +8,7 @@ pub(crate) fn expand(arguments: &TokenStream, item: &TokenStream) -> Result<Toke
     if !arguments.is_empty() {
         return Err(Error::new_spanned(arguments, "`config` takes no arguments"));
     }
-    // Where the derives find their crates: an author depends on this one crate alone.
+    // The paths of the derives' crates: an author depends on this one crate alone.
     Ok(quote! {
         #[derive(::bellwether_guest::serde::Deserialize, ::bellwether_guest::schemars::JsonSchema)]
         #[serde(crate = "::bellwether_guest::serde", deny_unknown_fields, rename_all = "kebab-case")]

@@ -1,4 +1,4 @@
-//! The attributes of `bellwether_guest`. Their documentation is there.
+//! The attributes of `bellwether_guest`, which documents them.
 
 mod component;
 mod config;

@@ -1,4 +1,4 @@
-//! Between the types of the interface and those of authors.
+//! Conversions between the types of the interface and those for authors.
 
 use std::time::{Duration, SystemTime};
 
@@ -179,8 +179,8 @@ fn target(target: Target) -> plan::Target {
     }
 }
 
-/// The name of a signal that the interface has no word for: a case that is added to it would make all
-/// components that were compiled before strangers to the host.
+/// The name of a signal that the interface has no case for: adding a case would make all previously compiled
+/// components incompatible with the host.
 fn known(signal: Signal) -> Result<plan::Signal, &'static str> {
     Ok(match signal {
         Signal::Hup => plan::Signal::Hup,

@@ -12,7 +12,7 @@ use crate::net::Acceptance;
 use crate::ping::PingReply;
 use crate::process::Process;
 
-/// The host's imports.
+/// Calls the imports of the host.
 #[derive(Debug, Default)]
 pub(crate) struct Host;
 

@@ -12,10 +12,10 @@ use crate::net::Acceptance;
 use crate::ping::PingReply;
 use crate::process::Process;
 
-/// As much as a real host keeps for one component: keys and values together.
+/// The limit of a real host for one component: keys and values together.
 const STATE_LIMIT_BYTES: usize = 64 << 10;
 
-/// Log lines and state, for a test to look at, and what the test grants.
+/// Log lines and state, for inspection by a test, and the test's grants.
 #[derive(Debug, Default)]
 pub(crate) struct Host {
     lines: RefCell<Vec<(Level, String)>>,
@@ -24,7 +24,7 @@ pub(crate) struct Host {
     pub(crate) granted: Granted,
 }
 
-/// What the test grants. As with a real host, that is nothing unless it says so.
+/// The test's grants. As with a real host, nothing is granted by default.
 #[derive(Debug, Default)]
 pub(crate) struct Granted {
     pub(crate) secrets: BTreeMap<String, Vec<u8>>,

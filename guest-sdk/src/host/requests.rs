@@ -11,13 +11,13 @@ use crate::bindings::requests::wasi::io::streams::{InputStream, StreamError};
 use crate::granted::HostError;
 use crate::http::{Request, Response};
 
-/// In one call between guest and host, in bytes: WASI takes no more in one write.
+/// The maximum in one call between guest and host, in bytes: WASI accepts no more in one write.
 const PIECE: usize = 4096;
 const READ: u64 = 64 << 10;
 
 pub(super) fn fetch(request: &Request, within: Duration) -> Result<Response, HostError> {
     let told = |code: ErrorCode| error(request, &code);
-    // The host counts from the beginning of the run, a moment before us.
+    // The host's time limit began with the run, a moment before this.
     let nearly_over = Instant::now() + within.saturating_sub(within / 10);
     let (outgoing, body) = outgoing(request)?;
     let answer = handle(outgoing, Some(options(within))).map_err(told)?;
@@ -71,7 +71,7 @@ fn method(name: &str) -> Method {
 fn options(within: Duration) -> RequestOptions {
     let options = RequestOptions::new();
     let within = u64::try_from(within.as_nanos()).ok();
-    // A host that does not take one of them keeps its own time, which ends with the run's.
+    // A host that does not support one of them uses its own limit, which ends with the run's.
     let _taken = options.set_connect_timeout(within);
     let _taken = options.set_first_byte_timeout(within);
     let _taken = options.set_between_bytes_timeout(within);
@@ -81,12 +81,12 @@ fn options(within: Duration) -> RequestOptions {
 fn write(body: OutgoingBody, bytes: &[u8]) -> Result<(), ErrorCode> {
     let stream = body.write().map_err(|()| ErrorCode::InternalError(None))?;
     for piece in bytes.chunks(PIECE) {
-        // Whoever reads no further may have answered all the same.
+        // A server that stops reading may have answered all the same.
         if stream.blocking_write_and_flush(piece).is_err() {
             return Ok(());
         }
     }
-    // A body cannot be finished while its stream is held.
+    // A body cannot be finished while its stream exists.
     drop(stream);
     OutgoingBody::finish(body, None)
 }
@@ -99,8 +99,8 @@ fn wait(answer: &FutureIncomingResponse) -> Result<IncomingResponse, ErrorCode> 
     }
 }
 
-/// Hosts that know no word for the end of a body (wasmtime 48 is one) only say that it broke off:
-/// with the time nearly over, that was the time.
+/// Hosts without an error code for the end of a body (wasmtime 48 is one) only report that it broke off: if the
+/// time is nearly over, that was the cause.
 fn read(answer: &IncomingResponse, nearly_over: Instant) -> Result<Vec<u8>, ErrorCode> {
     let body = answer.consume().map_err(|()| ErrorCode::InternalError(None))?;
     let stream: InputStream = body.stream().map_err(|()| ErrorCode::InternalError(None))?;
@@ -122,7 +122,7 @@ fn read(answer: &IncomingResponse, nearly_over: Instant) -> Result<Vec<u8>, Erro
     }
 }
 
-/// A word for programs and a sentence for people.
+/// A code for programs and a sentence for people.
 fn error(request: &Request, code: &ErrorCode) -> HostError {
     let (word, what) = match code {
         ErrorCode::HttpRequestDenied => {

@@ -1,4 +1,4 @@
-//! Why there is no connection, or no answer, and what that means for the resource.
+//! Connection errors, and what they mean for the resource.
 
 use std::error::Error;
 use std::fmt;
@@ -72,7 +72,7 @@ impl fmt::Display for NetError {
 
 impl Error for NetError {}
 
-/// As it is granted: `[fe80::1]:80` for `[fe80::1%eth0]:80`.
+/// In the notation of grants: `[fe80::1]:80` for `[fe80::1%eth0]:80`.
 fn without_zone(address: &str) -> String {
     let zoned = address.split_once('%').filter(|(before, _)| before.contains('['));
     match zoned.and_then(|(before, rest)| Some((before, rest.split_once(']')?.1))) {

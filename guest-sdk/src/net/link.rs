@@ -1,4 +1,4 @@
-//! A connection that the host makes: TLS and Unix sockets.
+//! A connection that the host opens: TLS and Unix sockets.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ pub(super) use component::Link;
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) use native::Link;
 
-/// What the host is asked for.
+/// The request to the host.
 #[cfg_attr(
     not(target_arch = "wasm32"),
     allow(dead_code, reason = "a native test connects to Unix sockets alone, which takes no time")
@@ -26,7 +26,7 @@ mod component {
     use super::{Duration, HostError, Order};
     use crate::bindings::granted::bellwether::guest::connections;
 
-    /// A handle of the host's.
+    /// A handle of a connection in the host.
     #[derive(Debug)]
     pub(in crate::net) struct Link(connections::Connection);
 
@@ -41,7 +41,7 @@ mod component {
         }
 
         pub(in crate::net) fn write(&mut self, bytes: &[u8], within: Duration) -> Result<usize, HostError> {
-            // The host takes no more in one call than it gives.
+            // The host accepts at most as much in one call as it returns.
             let piece = &bytes[..bytes.len().min(64 << 10)];
             self.0.write(piece, millis(within))?;
             Ok(piece.len())
@@ -72,7 +72,7 @@ mod native {
 
     use super::{Duration, HostError, Order};
 
-    /// In a native test Unix sockets are the system's own, and there is no TLS.
+    /// In a native test Unix sockets are the system's own, and TLS is not supported.
     #[derive(Debug)]
     pub(in crate::net) struct Link(UnixStream);
 

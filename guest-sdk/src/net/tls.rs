@@ -29,7 +29,7 @@ impl Default for Tls {
 }
 
 impl Tls {
-    /// As the host is told it.
+    /// In the form for the host.
     pub(super) fn options(&self, address: &str) -> Result<Vec<(String, String)>, NetError> {
         let mut options = Vec::new();
         if let Some(name) = &self.server_name {

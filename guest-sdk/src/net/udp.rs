@@ -1,4 +1,4 @@
-//! Questions and answers over UDP.
+//! Requests and answers over UDP.
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -21,7 +21,7 @@ const SENT: u32 = 3;
 /// How often an answer is polled for, because the standard library cannot wait for several events.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
-/// None if it is not possible at present.
+/// `None` if it is not possible at present.
 fn later(done: io::Result<usize>) -> io::Result<Option<usize>> {
     match done {
         Ok(length) => Ok(Some(length)),
@@ -47,7 +47,7 @@ impl<'a> Udp<'a> {
         let open = || -> io::Result<UdpSocket> {
             let socket = UdpSocket::bind(own)?;
             socket.connect(target)?;
-            // WASI knows no timeout of a UDP socket.
+            // WASI does not support the timeout of a UDP socket.
             socket.set_nonblocking(true)?;
             Ok(socket)
         };
@@ -60,7 +60,7 @@ impl<'a> Udp<'a> {
     pub fn ask(&self, question: &[u8], answer: &mut [u8]) -> Result<usize, NetError> {
         let told = |error| match net_error(error, &self.address, self.run) {
             NetError::NotGranted(address) => NetError::NotGranted(format!("udp:{address}")),
-            // The answer of a machine where nobody listens (RFC 1122, 4.1.3.3).
+            // The reply of a machine without a listener (RFC 1122, 4.1.3.3).
             NetError::BrokenOff(address) => NetError::Refused(address),
             other => other,
         };
@@ -108,7 +108,7 @@ mod tests {
         let run = Run::for_test().with_time_limit(Duration::from_millis(200));
         let error = Udp::open(&run, &address).unwrap().ask(b"ping", &mut [0; 1]).unwrap_err();
         assert!(matches!(error, NetError::NoAnswer(..)), "{error}");
-        // A client's port is taken, and takes nothing but from its own peer.
+        // A client's port is in use, and receives only from its own peer.
         let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
         taken.connect(silent.local_addr().unwrap()).unwrap();
         let address = taken.local_addr().unwrap().to_string();

@@ -1,4 +1,4 @@
-//! Users and tokens.
+//! Users and tokens in answers of the API.
 
 use bellwether_core::access::Role;
 use schemars::JsonSchema;
@@ -8,35 +8,33 @@ use super::shapes;
 
 use bellwether_os::clock::timestamp;
 
-/// A user, for those who show them.
+/// A user, as the API and the console show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserStatus {
-    /// Its name.
     pub name: String,
-    /// What it may do.
+    /// The role of the user.
     pub role: Role,
-    /// Whether it can sign in without a one-time address.
+    /// Whether it can sign in without a one-time link.
     pub has_password: bool,
-    /// In microseconds after the Unix epoch.
+    /// In microseconds since the Unix epoch.
     pub created: i64,
-    /// Likewise.
+    /// In microseconds since the Unix epoch; `None` if it has never signed in.
     pub last_sign_in: Option<i64>,
-    /// So many sign-ins are under way.
+    /// The number of its sessions.
     pub sessions: usize,
 }
 
-/// A token, for those who show them.
+/// A token, as the API and the console show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenStatus {
-    /// Its name.
     pub name: String,
-    /// What it may do.
+    /// The role of the token.
     pub role: Role,
-    /// In microseconds after the Unix epoch.
+    /// In microseconds since the Unix epoch.
     pub created: i64,
-    /// Likewise; nothing if it never does.
+    /// In microseconds since the Unix epoch; `None` if it never expires.
     pub expires: Option<i64>,
-    /// Likewise.
+    /// In microseconds since the Unix epoch; `None` if it has never been used.
     pub last_used: Option<i64>,
 }
 
@@ -53,9 +51,9 @@ pub struct MeAnswer {
 /// One user: `GET /api/v1/users`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UserLine {
-    /// Its name.
+    /// The name of the user.
     pub name: String,
-    /// Its role.
+    /// The role of the user.
     #[schemars(with = "shapes::Role")]
     pub role: Role,
     /// Whether it can sign in without a one-time link.
@@ -71,9 +69,9 @@ pub struct UserLine {
 /// One token: `GET /api/v1/tokens`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenLine {
-    /// Its name.
+    /// The name of the token.
     pub name: String,
-    /// Its role.
+    /// The role of the token.
     #[schemars(with = "shapes::Role")]
     pub role: Role,
     /// When it was created.
@@ -87,25 +85,25 @@ pub struct TokenLine {
 /// A new token. Its secret is not shown again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenAnswer {
-    /// Its name.
+    /// The name of the token.
     pub name: String,
     /// What to send: `Authorization: Bearer SECRET`.
     pub secret: String,
 }
 
-/// A one-time link.
+/// A link that signs a user in once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OneTimeAnswer {
-    /// The user whom it signs in.
+    /// The user that it signs in.
     pub user: String,
     /// The path after the console's address: `/login/…`.
     pub path: String,
-    /// How many seconds it is valid.
+    /// How long it is valid, in seconds.
     pub expires_in_s: u64,
 }
 
 impl UserLine {
-    /// As the API writes it.
+    /// In the form of the API.
     pub fn new(user: &UserStatus) -> Self {
         Self {
             name: user.name.clone(),
@@ -119,7 +117,7 @@ impl UserLine {
 }
 
 impl TokenLine {
-    /// As the API writes it.
+    /// In the form of the API.
     pub fn new(token: &TokenStatus) -> Self {
         Self {
             name: token.name.clone(),

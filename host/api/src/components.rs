@@ -1,4 +1,4 @@
-//! Checkers and restart scripts as files.
+//! Checkers and restart scripts in answers of the API.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use bellwether_os::clock::Clock;
 /// One checker or restart script as a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ComponentStatus {
-    /// Its kind.
+    /// Whether it is a checker or a restart script.
     pub kind: ComponentKind,
     /// Its file name without `.wasm`.
     pub name: String,
@@ -40,9 +40,9 @@ pub struct ComponentStatus {
 pub struct QuarantineStatus {
     /// BLAKE3 of the file, in hexadecimal.
     pub digest: String,
-    /// What happened.
+    /// Why it does not work, in one sentence.
     pub why: String,
-    /// Since when it is known.
+    /// Since when it is known not to work.
     pub since: String,
     /// The number of attempts.
     pub tries: u32,
@@ -51,7 +51,7 @@ pub struct QuarantineStatus {
 }
 
 impl QuarantineStatus {
-    /// A case as the core knows it.
+    /// In the form of the API.
     pub fn new(case: &Case, clock: Clock) -> Self {
         Self {
             digest: case.digest.clone(),
@@ -79,9 +79,9 @@ pub struct WaitingStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ComponentKind {
-    /// `checkers/`
+    /// A file in `checkers/`.
     Checker,
-    /// `restart-scripts/`
+    /// A file in `restart-scripts/`.
     RestartScript,
 }
 
@@ -98,7 +98,7 @@ pub enum Origin {
 /// The answer to an approval: the approved version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApprovalAnswer {
-    /// Its file: `checkers/http.wasm`.
+    /// The component's file: `checkers/http.wasm`.
     pub what: String,
     /// BLAKE3 of the file, in hexadecimal.
     pub digest: String,
@@ -131,18 +131,18 @@ pub struct AskLine {
     pub kind: String,
     /// The value; empty if it depends on the configuration.
     pub value: String,
-    /// The reason.
+    /// Why it requests the grant.
     pub reason: String,
 }
 
 /// One place where a component is used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UseLine {
-    /// The module.
+    /// The name of the module.
     pub module: String,
     /// The checker; absent if it is the restart script.
     pub checker: Option<String>,
-    /// The file.
+    /// The module's file, relative to the root.
     pub file: String,
     /// The line in the file.
     pub line: usize,
@@ -185,7 +185,7 @@ pub struct CostStatus {
 }
 
 impl ComponentDetail {
-    /// What is known of it. `about` is what it says of itself, if it ever could.
+    /// The component with everything that is known of it. `about`: its own description, if it could ever be loaded.
     pub fn new(status: ComponentStatus, about: Option<About>, uses: Vec<UseLine>) -> Self {
         let (summary, config_schema, grants) = match about {
             Some(about) => (Some(about.summary), Some(about.config_schema), about.grants),
@@ -197,7 +197,7 @@ impl ComponentDetail {
 }
 
 impl UseLine {
-    /// One use, beside what the component asks for.
+    /// One use, compared with the grants that the component requests.
     pub fn new(of: &ComponentUse, asked: &[GrantRequest], cost: &RunCost, clock: Clock) -> Self {
         let shown =
             |(kind, value): &(GrantKind, String)| format!("{} {value}", kind.word()).trim_end().to_owned();

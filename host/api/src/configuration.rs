@@ -1,4 +1,4 @@
-//! The operator's files, as they are now.
+//! The operator's files with their present content.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ pub struct ConfigurationAnswer {
     pub files: Vec<FileStatus>,
 }
 
-/// One file.
+/// One file of the configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FileStatus {
     /// Relative to the root.
@@ -26,12 +26,12 @@ pub struct FileStatus {
     pub right: bool,
     /// The effective values, if it is valid. Environment variables are listed without their values.
     pub values: Vec<Effective>,
-    /// The errors.
+    /// The errors in the file.
     pub mistakes: Vec<Mistake>,
 }
 
 impl ConfigurationAnswer {
-    /// As they were read.
+    /// In the form of the API.
     pub fn new(report: &RootReport) -> Self {
         let modules = report.modules.iter().map(|(file, module)| FileStatus::of_module(file, module));
         Self { files: std::iter::once(FileStatus::of_node(report)).chain(modules).collect() }
@@ -48,7 +48,7 @@ impl FileStatus {
         report.modules.iter().find(of_that_path).map(|(file, module)| Self::of_module(file, module))
     }
 
-    /// `bellwether.toml`.
+    /// The entry of `bellwether.toml`.
     pub fn of_node(report: &RootReport) -> Self {
         match &report.node {
             Ok(node) => Self::right(NODE_FILE.to_owned(), None, node.effective()),
@@ -56,7 +56,7 @@ impl FileStatus {
         }
     }
 
-    /// A module's, by the name that it has in its folder.
+    /// The entry of a module's file, by its name in the folder.
     pub fn of_module(file: &str, module: &Result<Sourced<ModuleSpec>, Mistakes>) -> Self {
         let name = module_name(file);
         let path = module_path(file);
@@ -93,7 +93,7 @@ pub fn module_path(file: &str) -> String {
     format!("{MODULES_FOLDER}/{file}")
 }
 
-/// Which module it describes.
+/// The module that the file describes.
 pub fn module_name(file: &str) -> Option<String> {
     file.strip_suffix(".toml").map(str::to_owned)
 }

@@ -1,7 +1,7 @@
-//! What clients of the API see: the snapshot, the records and the answers as JSON.
+//! The API's view of the snapshot, the records and the answers, as JSON.
 //!
-//! Moments are RFC 3339 in UTC, durations are in the unit that their name says.
-//! Fields are added, never renamed: scripts of operators rely on them.
+//! Moments are RFC 3339 in UTC, durations are in the unit that their name says. Fields are added, but never
+//! renamed: operators' scripts rely on them.
 
 use std::collections::BTreeMap;
 
@@ -50,21 +50,21 @@ pub use self::problem::{Problem, UNCONFIRMED};
 /// Everything about a node: `GET /api/v1/status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeStatus {
-    /// The node.
+    /// The name of the node.
     #[schemars(with = "String")]
     pub node: NodeName,
-    /// Grows with every change.
+    /// Increases with every change.
     pub generation: u64,
-    /// When this was true.
+    /// The time of the snapshot.
     pub at: String,
     /// Its worst problem, in one sentence.
     #[serde(default)]
     pub headline: String,
-    /// By name.
+    /// All modules, ordered by name.
     pub modules: Vec<ModuleStatus>,
-    /// Checkers and restart scripts that are loaded, or cannot be.
+    /// Checkers and restart scripts, including those that could not be loaded.
     pub components: Vec<ComponentStatus>,
-    /// Refused files, and the reasons.
+    /// Rejected files, and other problems of the daemon.
     pub problems: Vec<String>,
     /// The notification targets, and the state of delivery.
     #[serde(default)]
@@ -77,7 +77,7 @@ pub struct NodeStatus {
 /// The address and certificate of the console.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConsoleStatus {
-    /// Its address: `https://node-1:9013/`.
+    /// The address of the console: `https://node-1:9013/`.
     pub url: String,
     /// The SHA-256 fingerprint of its certificate, if it has one: `AB:CD:…`.
     #[serde(default)]
@@ -87,21 +87,21 @@ pub struct ConsoleStatus {
     pub certificate_ends: Option<String>,
 }
 
-/// One module.
+/// The status of one module.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ModuleStatus {
-    /// Its name.
+    /// The name of the module.
     #[schemars(with = "String")]
     pub name: ModuleName,
-    /// The generation in which last changed what a person decides by. A command that carries
-    /// an earlier one is refused.
+    /// The generation in which a relevant fact for an operator's decision last changed. A command that carries an
+    /// earlier one is rejected.
     #[serde(default)]
     pub changed: u64,
     /// How much attention it needs.
     #[serde(default)]
     #[schemars(with = "shapes::Attention")]
     pub attention: Attention,
-    /// Its state.
+    /// The state of the module.
     #[schemars(with = "shapes::State")]
     pub state: StateName,
     /// The answer to the health check.
@@ -115,16 +115,16 @@ pub struct ModuleStatus {
     pub reason: String,
     /// No automatic action is taken (maintenance).
     pub suspended: bool,
-    /// Until then, if it is suspended for a time.
+    /// The end of the suspension, if it has a duration.
     #[serde(default)]
     pub suspended_until: Option<String>,
-    /// The desired state.
+    /// The desired state of the application.
     pub wanted: Wanted,
     /// The time of the next automatic step.
     pub next: Option<String>,
     /// Automatic restarts within the budget's window.
     pub restarts: u32,
-    /// The restart budget.
+    /// The limit of automatic restarts.
     pub budget: BudgetStatus,
     /// How long the health check fails before the application is stopped, in seconds.
     #[serde(default)]
@@ -141,7 +141,7 @@ pub struct ModuleStatus {
     /// The processes that its process checkers find.
     #[schemars(with = "Vec<shapes::Process>")]
     pub processes: Vec<ProcessFact>,
-    /// By name.
+    /// All checkers, ordered by name.
     pub checkers: Vec<CheckerStatus>,
 }
 
@@ -155,33 +155,33 @@ pub enum Wanted {
     Stopped,
 }
 
-/// The restart budget.
+/// The limit of automatic restarts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BudgetStatus {
     /// The number of automatic restarts.
     pub restarts: u32,
-    /// The sliding time window, for people: `1d`.
+    /// The sliding time window in a readable form: `1d`.
     pub within: String,
     /// The same in seconds.
     pub within_s: u64,
 }
 
-/// One checker.
+/// The status of one checker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckerStatus {
-    /// Its name.
+    /// The name of the checker.
     #[schemars(with = "String")]
     pub name: CheckerName,
-    /// Native or component.
+    /// Native, or a component.
     #[schemars(with = "shapes::Kind")]
     pub kind: CheckerKind,
     /// The action when it goes down.
     #[schemars(with = "shapes::OnDown")]
     pub on_down: OnDown,
-    /// Its verdict.
+    /// The verdict of the checker.
     #[schemars(with = "shapes::Verdict")]
     pub verdict: Verdict,
-    /// Since when.
+    /// Since when it has this verdict.
     pub since: String,
     /// Whether it is currently being run.
     pub watched: bool,
@@ -198,17 +198,17 @@ pub struct CheckerStatus {
     /// The approximate time of the next run; absent if it is not being run, or has not been run yet.
     #[serde(default)]
     pub next: Option<String>,
-    /// Its last observation.
+    /// The observation of its last run.
     pub last: Option<ObservationStatus>,
 }
 
 /// The observation of one run of a checker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ObservationStatus {
-    /// The outcome.
+    /// The status of the observation.
     #[schemars(with = "shapes::Status")]
     pub status: Status,
-    /// One sentence.
+    /// The result in one sentence.
     pub summary: String,
     /// When the run ended.
     pub at: String,
@@ -224,9 +224,9 @@ pub struct ObservationStatus {
 pub struct EventLine {
     /// The number of the record on this node, from 1.
     pub seq: u64,
-    /// The time.
+    /// The time of the record.
     pub at: String,
-    /// The node.
+    /// The name of the node.
     #[schemars(with = "String")]
     pub node: NodeName,
     /// The module, if it concerns one.
@@ -236,7 +236,7 @@ pub struct EventLine {
     pub kind: String,
     /// The record in one sentence.
     pub text: String,
-    /// What else is known of it, by its kind.
+    /// Further fields, which depend on the kind.
     #[serde(flatten)]
     pub fields: Map<String, Value>,
 }
@@ -244,9 +244,9 @@ pub struct EventLine {
 /// The answer to a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CommandAnswer {
-    /// Whether anything will be done.
+    /// Whether the command will be carried out.
     pub outcome: CommandWord,
-    /// What will be done, or why nothing will be.
+    /// What will be done, or why nothing will be done.
     pub detail: String,
 }
 
@@ -254,23 +254,23 @@ pub struct CommandAnswer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CommandWord {
-    /// It will be done.
+    /// It will be carried out.
     Accepted,
     /// There is nothing to do.
     AlreadySo,
-    /// It will not be done.
+    /// It will not be carried out.
     Denied,
 }
 
-/// The answer to why.
+/// The explanation of a module's state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WhyAnswer {
-    /// The module.
+    /// The name of the module.
     #[schemars(with = "String")]
     pub module: ModuleName,
     /// Its state in one sentence.
     pub headline: String,
-    /// Since when.
+    /// Since when it has this state.
     pub since: String,
     /// The events that led to it, the latest last.
     pub chain: Vec<WhyLink>,
@@ -286,7 +286,7 @@ pub struct WhyAnswer {
 /// One entry of the chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WhyLink {
-    /// The time.
+    /// The time of the event.
     pub at: String,
     /// Its role in the chain.
     #[schemars(with = "shapes::Link")]
@@ -296,7 +296,7 @@ pub struct WhyLink {
 }
 
 impl NodeStatus {
-    /// The snapshot, with what only the daemon knows beside it.
+    /// The snapshot, with the data that only the daemon has.
     pub fn new(
         snapshot: &Snapshot,
         components: Vec<ComponentStatus>,
@@ -318,9 +318,9 @@ impl NodeStatus {
 }
 
 impl ModuleStatus {
-    /// Since when it is what its word says: see [`ModuleView::shown_since`].
+    /// Since when its displayed state is the same: see [`ModuleView::shown_since`].
     pub fn shown_since(&self) -> &str {
-        // Moments in UTC, all of one form: their texts are in their order.
+        // Moments in UTC have a fixed form, so their texts have the same order.
         if self.state == StateName::Up { self.since.as_str().max(&self.ready_since) } else { &self.since }
     }
 
@@ -404,8 +404,8 @@ impl EventLine {
     }
 }
 
-/// What the kind knows, as an object. Written out, because the core's own form has
-/// moments in microseconds and may change with the core.
+/// The fields of the kind, as an object. Written out, because the core's own form has moments in microseconds and
+/// may change with the core.
 fn fields(entry: &Entry) -> Value {
     match &entry.kind {
         RecordKind::Verdict { checker, from, to, status, summary } => {
@@ -456,11 +456,10 @@ impl From<&CommandOutcome> for CommandAnswer {
 }
 
 impl WhyAnswer {
-    /// The core's explanation of `module`, from these records. What happened is shown
-    /// as the wall clock had it then.
+    /// The core's explanation of `module`, from these records. Events have the time of the wall clock at that time.
     pub fn new(module: ModuleName, why: why::Why, entries: &[Entry], clock: Clock) -> Self {
         let by_moment: BTreeMap<Moment, &Entry> = entries.iter().map(|entry| (entry.at, entry)).collect();
-        // What a checker saw is told by a record shortly behind it.
+        // The observation of a checker is in a record shortly after it.
         let shown = |at: Moment| match by_moment.range(at..).next() {
             Some((_, entry)) => entry.timestamp(at),
             None => clock.timestamp(at),

@@ -1,4 +1,4 @@
-//! What checkers measured: `GET /api/v1/modules/M/measurements`.
+//! The measurements of checkers: `GET /api/v1/modules/M/measurements`.
 
 use bellwether_core::id::ModuleName;
 use schemars::JsonSchema;
@@ -10,21 +10,21 @@ use bellwether_os::clock::timestamp;
 /// The measurements of a module's checkers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MeasurementsAnswer {
-    /// The module.
+    /// The name of the module.
     #[schemars(with = "String")]
     pub module: ModuleName,
     /// The seconds that each point covers, from its time on.
     pub step_s: i64,
-    /// By checker and name.
+    /// Ordered by checker and name.
     pub series: Vec<SeriesStatus>,
 }
 
-/// One number of one checker.
+/// One measurement of one checker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SeriesStatus {
-    /// The checker.
+    /// The name of the checker.
     pub checker: String,
-    /// `duration` is how long its runs took; the others are the checker's own.
+    /// `duration` is the duration of its runs; the others are the checker's own.
     pub name: String,
     /// `ms`, `s`, `bytes`, `%`, or empty for a count.
     pub unit: String,
@@ -35,20 +35,20 @@ pub struct SeriesStatus {
 /// The aggregate of a period.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PointStatus {
-    /// When it begins.
+    /// The beginning of the period.
     pub at: String,
     /// The number of runs.
     pub count: u64,
-    /// The smallest number.
+    /// The smallest value of the period.
     pub min: f64,
-    /// The largest.
+    /// The largest value of the period.
     pub max: f64,
-    /// Their mean.
+    /// The mean of all values.
     pub mean: f64,
 }
 
 impl MeasurementsAnswer {
-    /// What was read for `module`.
+    /// In the form of the API.
     pub fn new(module: ModuleName, chart: Chart) -> Self {
         let series = chart.series.into_iter().map(|series| SeriesStatus {
             checker: series.checker,

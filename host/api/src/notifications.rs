@@ -1,4 +1,4 @@
-//! The recipients of notifications, on the wire.
+//! Notification targets in answers of the API.
 
 use std::time::Duration;
 
@@ -9,20 +9,19 @@ use serde::{Deserialize, Serialize};
 
 use bellwether_os::clock::Clock;
 
-/// What became of a test.
+/// The outcome of a test.
 #[derive(Debug)]
 pub struct Tested {
-    /// At which target.
     pub target: TargetName,
-    /// What was told, by which key, and whether it arrived.
+    /// The key of the notification.
     pub key: String,
-    /// Whether it arrived.
+    /// The error if it was not delivered; otherwise an optional remark.
     pub result: Result<Option<String>, String>,
-    /// How long it took.
+    /// The duration of the attempt.
     pub took: Duration,
 }
 
-/// One target of notifications: in the status, and `GET /api/v1/notifications`.
+/// The status of one notification target: in the status, and `GET /api/v1/notifications`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NotifyStatus {
     /// Its name in bellwether.toml.
@@ -32,11 +31,11 @@ pub struct NotifyStatus {
     pub waiting: usize,
     /// Older notifications that did not fit, and are only counted.
     pub merged: u64,
-    /// When one was delivered last.
+    /// The time of the last delivery.
     pub delivered: Option<String>,
     /// The time of the last failed attempt.
     pub failed: Option<String>,
-    /// Why.
+    /// The error of the last failed attempt.
     pub why: Option<String>,
     /// Failed attempts since the last success.
     pub failing: u32,
@@ -49,7 +48,7 @@ pub struct NotifyStatus {
 /// The outcome of a test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TestAnswer {
-    /// The target.
+    /// The name of the target.
     #[schemars(with = "String")]
     pub target: TargetName,
     /// The key by which it can be found at the target.
@@ -63,7 +62,6 @@ pub struct TestAnswer {
 }
 
 impl NotifyStatus {
-    /// How things stand.
     pub fn new(name: &TargetName, target: &Target, clock: Clock) -> Self {
         Self {
             target: name.clone(),
@@ -80,7 +78,6 @@ impl NotifyStatus {
 }
 
 impl TestAnswer {
-    /// One test.
     pub fn new(tested: &Tested) -> Self {
         Self {
             target: tested.target.clone(),

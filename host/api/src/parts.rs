@@ -1,4 +1,4 @@
-//! Parts of a module.
+//! Parts of a module in answers of the API.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ pub struct PlanAnswer {
 /// The end of the output of one command: `GET /api/v1/modules/M/log`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogAnswer {
-    /// The command.
+    /// The name of the command.
     pub command: String,
     /// The latest line is the last.
     pub lines: Vec<String>,

@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 /// The status of [`Problem::unconfirmed`], and of nothing else: Precondition Required (RFC 6585).
 pub const UNCONFIRMED: u16 = 428;
 
-/// An error, as RFC 9457 has it, with what to do next.
+/// An error in the form of RFC 9457, with the next step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// The kind of error, in a few words.
     pub title: String,
-    /// The HTTP status.
+    /// The status code of HTTP.
     pub status: u16,
     /// The details of this error.
     pub detail: String,
@@ -26,7 +26,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// No module of that name.
+    /// No module with that name.
     pub fn no_such_module(name: &str) -> Self {
         Self {
             title: "no such module".into(),
@@ -84,7 +84,7 @@ impl Problem {
         }
     }
 
-    /// The request makes no sense.
+    /// The request is not valid.
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Self {
             title: "bad request".into(),
@@ -97,7 +97,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        // Texts and a number: they can always be written as JSON.
+        // Texts and a number can always be serialised as JSON.
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
         *response.status_mut() =

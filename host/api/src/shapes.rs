@@ -1,4 +1,4 @@
-//! How the core's words look on the wire, for the description of the API. The core itself knows nothing of it.
+//! JSON Schemas of the core's types, for the description of the API. The core itself does not depend on schemars.
 #![expect(dead_code, reason = "only their descriptions are used")]
 
 use schemars::JsonSchema;
@@ -95,7 +95,7 @@ pub(super) enum Link {
 /// A plan in progress.
 #[derive(JsonSchema)]
 pub(super) struct Plan {
-    /// The reason.
+    /// The reason for the plan.
     occasion: String,
     /// The summary of the script.
     summary: String,
@@ -105,21 +105,21 @@ pub(super) struct Plan {
     step: usize,
 }
 
-/// A process that a checker counts to the module.
+/// A process that belongs to the module.
 #[derive(JsonSchema)]
 pub(super) struct Process {
     /// The process id on this node.
     pid: u32,
-    /// Its short name.
+    /// The short name of its program.
     name: String,
 }
 
-/// A number that a checker measured.
+/// A value that a checker measured.
 #[derive(JsonSchema)]
 pub(super) struct Measurement {
     /// Without the unit: `response-time`.
     name: String,
-    /// The number, in `unit`.
+    /// The value, in `unit`.
     value: f64,
     /// `ms`, `s`, `bytes`, `%`, or empty for a count.
     unit: String,
@@ -128,7 +128,7 @@ pub(super) struct Measurement {
 /// The effect of a command.
 #[derive(JsonSchema)]
 pub struct Consequence {
-    /// The command.
+    /// The command that is previewed.
     command: Command,
     /// Why it would have no effect; absent if it would have one.
     idle: Option<String>,

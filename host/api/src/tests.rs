@@ -48,8 +48,8 @@ fn module() -> ModuleView {
     }
 }
 
-/// What does not differ from run to run: the wall clock may be adjusted by
-/// microseconds while the test runs, so moments are cut to the minute.
+/// The parts that do not differ between runs: the wall clock may be adjusted by microseconds while the test runs,
+/// so moments are cut to the minute.
 fn without_seconds(value: &mut Value) {
     match value {
         Value::String(text) if text.starts_with("2026-") => text.truncate("2026-03-20T09:46".len()),

@@ -1,4 +1,4 @@
-//! Moments as people read them.
+//! Moments in a readable form.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use jiff::civil::{DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
-/// A text that is no moment.
+/// A text that is not a valid moment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no moment: expected how long ago (10m, 2h, 1d), a date and a time (2026-11-22 21:30), \
+    "`{0}` is not a valid time: expected how long ago (10m, 2h, 1d), a date and a time (2026-11-22 21:30), \
      or a moment like 2026-11-22T21:30:00Z"
 )]
 pub struct NoMoment(String);
 
-/// How moments are shown: relative to one, in one time zone.
+/// The format of moments: relative to one moment, in one time zone.
 #[derive(Debug, Clone)]
 pub struct TimeFormat {
     now: Timestamp,
@@ -23,21 +23,21 @@ pub struct TimeFormat {
 }
 
 impl TimeFormat {
-    /// As this host has it, now.
+    /// The time zone of this host, and the present time.
     pub fn here() -> Self {
         Self { now: Timestamp::now(), zone: TimeZone::system() }
     }
 
-    /// As it is in UTC at that moment, in RFC 3339; nothing if it is none.
+    /// That moment in UTC, in RFC 3339; `None` if it is not valid.
     pub fn at(moment: &str) -> Option<Self> {
         Some(Self { now: moment.parse().ok()?, zone: TimeZone::UTC })
     }
 
-    /// A moment as people write it: how long ago (`10m`, `2h 30m`, `1d`), RFC 3339, or the date or the
-    /// time on this host's clock, or both.
+    /// Parses a moment: how long ago (`10m`, `2h 30m`, `1d`), RFC 3339, or the date or the time on this host's
+    /// clock, or both.
     ///
     /// # Errors
-    /// If it is none of these.
+    /// If it is in none of these forms.
     pub fn read(&self, text: &str) -> Result<Timestamp, NoMoment> {
         let text = text.trim();
         let here = |there: DateTime| there.to_zoned(self.zone.clone()).map(|there| there.timestamp()).ok();
@@ -45,12 +45,12 @@ impl TimeFormat {
         let ago = || {
             let span: Span = text.parse().ok()?;
             let ago = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
-            // A moment before now; "-5m" is none.
+            // A moment before now; "-5m" is not valid.
             if ago.is_negative() { None } else { self.now.checked_sub(ago).ok() }
         };
         let written = || text.parse::<DateTime>().ok().and_then(here);
         let today_at = || {
-            // A number alone is nobody's time of day.
+            // A number alone is not a time of day.
             let time = text.contains(':').then(|| text.parse::<Time>().ok())??;
             here(today().to_datetime(time))
         };
@@ -62,17 +62,17 @@ impl TimeFormat {
             .ok_or_else(|| NoMoment(text.to_owned()))
     }
 
-    /// `21:30:02 UTC`
+    /// For example `21:30:02 UTC`.
     pub fn now(&self) -> String {
         self.now.to_zoned(self.zone.clone()).strftime("%H:%M:%S %Z").to_string()
     }
 
-    /// `21:03:12`, with the day if it is another one.
+    /// `21:03:12`, with the date if it is another day.
     pub fn clock(&self, moment: &str) -> String {
         self.show(moment, "%H:%M:%S")
     }
 
-    /// `21:03:12.345`, with the day if it is another one.
+    /// `21:03:12.345`, with the date if it is another day.
     pub fn fine(&self, moment: &str) -> String {
         self.show(moment, "%H:%M:%S%.3f")
     }
@@ -89,7 +89,7 @@ impl TimeFormat {
         if moment > self.now { format!("in {}", plain(distance)) } else { format!("{} ago", plain(distance)) }
     }
 
-    /// `21:03:12 UTC`, with the day if it is another one.
+    /// `21:03:12 UTC`, with the date if it is another day.
     pub fn zoned(&self, moment: &str) -> String {
         self.show(moment, "%H:%M:%S %Z")
     }
@@ -119,7 +119,7 @@ impl TimeFormat {
     }
 }
 
-/// Parts of a second are noise behind one.
+/// Fractions of a second are irrelevant above one second.
 fn whole(duration: Duration) -> Duration {
     if duration.as_secs() > 0 { Duration::from_secs(duration.as_secs()) } else { duration }
 }

@@ -1,21 +1,22 @@
-//! What is wrong with the daemon itself at present, for all who show it.
+//! Present problems of the daemon itself, for everything that shows them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-/// Sentences, by who says them. Cheap to clone; all clones are the same.
+/// Sentences, by the part that reports them. Cheap to clone; all clones are the same.
 #[derive(Debug, Clone, Default)]
 pub struct Diagnostics(Arc<ArcSwap<BTreeMap<&'static str, Vec<String>>>>);
 
 impl Diagnostics {
-    /// One sentence for each.
+    /// One sentence for each problem.
     pub fn sentences(&self) -> Vec<String> {
         self.0.load().values().flatten().cloned().collect()
     }
 
-    /// What is wrong as `who` sees it, in place of what it said before. Nothing: all is well.
+    /// Sets the problems that `who` reports, in place of its previous ones. An empty list means that there are
+    /// none.
     pub fn set(&self, who: &'static str, sentences: &[String]) {
         let same = self.0.load().get(who).map_or(sentences.is_empty(), |before| before == sentences);
         if !same {

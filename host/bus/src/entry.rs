@@ -1,4 +1,4 @@
-//! A record as it is kept: with the wall clock beside it.
+//! A record as it is stored, with the wall-clock time.
 
 use std::ops::Deref;
 
@@ -7,26 +7,24 @@ use bellwether_core::record::{Record, RecordKind};
 
 use bellwether_os::clock::timestamp;
 
-/// A record, and what the wall clock said when it was written down. A clock
-/// that is set later does not move it.
+/// A record, and the wall-clock time at which it was written. Setting the clock later does not change it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// What happened.
     pub record: Record,
-    /// When, in microseconds after the Unix epoch.
+    /// The wall-clock time, in microseconds since the Unix epoch.
     pub wall: i64,
 }
 
-/// What an entry costs besides its texts, about.
+/// The approximate size of an entry without its texts.
 const COST: usize = 400;
 
 impl Entry {
-    /// A moment of this record as the wall clock had it then: RFC 3339 in UTC.
+    /// A moment of this record in the wall-clock time of then: RFC 3339 in UTC.
     pub fn timestamp(&self, moment: Moment) -> String {
         timestamp(self.wall.saturating_add(moment.as_micros().saturating_sub(self.record.at.as_micros())))
     }
 
-    /// The memory it takes, about, in bytes.
+    /// The approximate memory it takes, in bytes.
     pub fn weight(&self) -> usize {
         let texts = match &self.record.kind {
             RecordKind::Incident { incident } => {

@@ -1,4 +1,4 @@
-//! The queues in front of the core: commands of people do not wait behind observations.
+//! The core's queues: commands of users do not wait behind observations.
 //!
 //! ```text
 //!   observers, actors, reload ──events──┐
@@ -10,12 +10,12 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::Message;
 
-/// Events that wait for the core. A sender with one more waits for room.
+/// The number of events that can wait for the core. A sender with one more waits for room.
 const EVENTS: usize = 1024;
-/// Commands that wait for the core: more than people give at once.
+/// The number of commands that can wait for the core: more than users give at once.
 const COMMANDS: usize = 64;
 
-/// What waits for the core.
+/// The receiving side of both queues.
 #[derive(Debug)]
 pub struct Inbox {
     events: Receiver<Message>,
@@ -25,22 +25,21 @@ pub struct Inbox {
 /// The senders to an [`Inbox`].
 #[derive(Debug, Clone)]
 pub struct Senders {
-    /// For everything but commands.
+    /// For everything except commands.
     pub events: Sender<Message>,
-    /// For commands of people.
+    /// For commands of users.
     pub commands: Sender<Message>,
 }
 
 impl Inbox {
-    /// An empty one.
     pub fn new() -> (Senders, Self) {
         let (events, waiting_events) = mpsc::channel(EVENTS);
         let (commands, waiting_commands) = mpsc::channel(COMMANDS);
         (Senders { events, commands }, Self { events: waiting_events, commands: waiting_commands })
     }
 
-    /// Waits for the next message. Returns nothing once every sender of events is gone. Nothing is lost if the future is
-    /// dropped.
+    /// Waits for the next message. Returns `None` once all senders of events are dropped. No message is lost if the
+    /// future is dropped.
     pub async fn recv(&mut self) -> Option<Message> {
         tokio::select! {
             biased;
@@ -49,12 +48,12 @@ impl Inbox {
         }
     }
 
-    /// The next message, if one waits.
+    /// The next message, if one is waiting.
     pub fn try_recv(&mut self) -> Option<Message> {
         self.commands.try_recv().or_else(|_| self.events.try_recv()).ok()
     }
 
-    /// Takes no further messages. Those that wait can still be received.
+    /// Accepts no further messages. Those that wait can still be received.
     pub fn close(&mut self) {
         self.events.close();
         self.commands.close();

@@ -1,4 +1,4 @@
-//! What the core is told, and where its picture is found.
+//! The messages to the core, and its published snapshot.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,51 +12,49 @@ use bellwether_core::shutdown::Shutdown;
 use bellwether_core::snapshot::Snapshot;
 use tokio::sync::{oneshot, watch};
 
-/// What the loop is told.
+/// A message to the core's loop.
 #[derive(Debug)]
 pub enum Message {
-    /// Something happened.
+    /// An event for the core.
     Event(Event),
-    /// A person wants something.
+    /// A user gives a command.
     Command {
-        /// Of which module.
         module: ModuleName,
-        /// What.
         command: Command,
-        /// For how long, of a suspension.
+        /// The duration of a suspension.
         lasts: Option<Duration>,
-        /// Who may give it, and what the person decided by.
+        /// The caller's role, and the state that the user decided on.
         authorization: Authorization,
-        /// Who, and from where.
+        /// The user and the origin.
         by: String,
-        /// Why, if that was said.
+        /// The reason, if one was given.
         reason: Option<String>,
-        /// Gets the outcome, once what it changes is on disk.
+        /// Receives the outcome, once its changes are on disk.
         answer: oneshot::Sender<CommandOutcome>,
     },
-    /// All modules are in force.
+    /// All modules have been loaded.
     Loaded,
-    /// The daemon ends; told back once the core knows.
+    /// The daemon is shutting down; answered once the core knows.
     Ending(Shutdown, oneshot::Sender<()>),
 }
 
-/// Where the present picture is found.
+/// The published snapshot of the core.
 #[derive(Debug, Clone)]
 pub struct Published {
-    /// The picture.
+    /// The latest snapshot of all modules.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
-    /// Changes with it, to its generation.
+    /// Changes with the snapshot, to its generation.
     pub generation: watch::Sender<u64>,
 }
 
 impl Published {
-    /// Nothing has been seen yet.
+    /// A publisher with this initial snapshot.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
         let (generation, _) = watch::channel(snapshot.generation);
         Self { snapshot: Arc::new(ArcSwap::new(snapshot)), generation }
     }
 
-    /// Replaces the picture, if this one is of another generation.
+    /// Replaces the snapshot, if this one has another generation.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
         let generation = snapshot.generation;
         if self.snapshot.load().generation != generation {

@@ -1,11 +1,11 @@
-//! Numbers for Prometheus.
+//! The counters for Prometheus.
 //!
 //! ```text
 //!   driver, checkers, health thread ──count, without a lock──▶ Metrics ──┐
 //!   snapshot, components, notifications, the process itself ────────────┴──▶ a page, when one is asked for
 //! ```
-//! Nobody who counts waits: what is counted is atomic, and the table of checkers and modules is
-//! read without a lock. What can be read from the present picture is not counted at all.
+//! Counting never waits: counters are atomic, and the table of checkers and modules is read without a lock. Values
+//! that can be read from the present snapshot are not counted at all.
 
 mod count;
 mod histogram;
@@ -32,7 +32,7 @@ pub use self::count::Count;
 use self::histogram::Histogram;
 use self::used::UsedGrants;
 
-/// All that is counted. Cheap to clone; all clones are the same.
+/// All counters. Cheap to clone; all clones are the same.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics(Arc<Counts>);
 
@@ -48,11 +48,11 @@ pub struct Counts {
     pub not_exported: Count,
     pub modules: Table<ModuleName, ModuleCounts>,
     pub checkers: Table<(ModuleName, CheckerName), CheckerCounts>,
-    /// Of the modules' restart scripts.
+    /// The usage of the modules' restart scripts.
     scripts: Table<ModuleName, Spent>,
 }
 
-/// The loop that owns the core.
+/// The counters of the core's loop.
 #[derive(Debug, Default)]
 pub struct CoreCounts {
     pub events: Count,
@@ -81,8 +81,8 @@ pub struct CheckerCounts {
     pub spent: Spent,
 }
 
-/// What the runs of a component have cost. An observation of a component that is not in force is none:
-/// nothing has run.
+/// The cost of a component's runs. An observation of a component that is not active does not count: nothing has
+/// run.
 #[derive(Debug, Default)]
 pub struct Spent {
     runs: Count,
@@ -100,7 +100,7 @@ impl Spent {
         self.memory.store(cost.usage.memory, Relaxed);
         self.refusals.add(cost.refusals as u64);
         self.used.note(cost.used, at);
-        // Last: who sees the run sees what it used.
+        // This comes last: a reader that sees the run sees its usage.
         self.runs.add(1);
     }
 
@@ -123,7 +123,7 @@ pub const RELOAD_RESULTS: [&str; 2] = ["loaded", "refused"];
 pub const PLAN_RESULTS: [&str; 2] = ["made", "none"];
 pub const EXPORT_RESULTS: [&str; 2] = ["taken", "failed"];
 pub const STEP_RESULTS: [&str; 2] = ["done", "failed"];
-/// Upper bounds of how late the core's timers are, in seconds.
+/// Upper bounds of the delay of the core's timers, in seconds.
 const LAG: [f64; 7] = [0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 5.0];
 /// The parts of a [`Table`].
 const PARTS: usize = 64;
@@ -188,18 +188,18 @@ impl Metrics {
         &self.0
     }
 
-    /// The core has taken an event in, and was at it for so long.
+    /// The core has handled an event, in this time.
     pub fn turned(&self, took: Duration) {
         self.0.core.events.add(1);
         self.0.core.busy.add_time(took);
     }
 
-    /// A timer of the core went off so late.
+    /// A timer of the core fired this late.
     pub fn late(&self, by: Duration) {
         self.0.core.lag.observe(by);
     }
 
-    /// What the core is told.
+    /// Counts an event of the core.
     pub fn told(&self, event: &Event) {
         if let Event::Observed { module, checker, observation, .. } = event {
             self.observed(module, checker, observation);
@@ -215,18 +215,18 @@ impl Metrics {
         counts.took.observe(observation.took);
     }
 
-    /// What a run of a checker's component cost.
+    /// Adds the cost of a run of a checker's component.
     pub fn ran(&self, module: &ModuleName, checker: &CheckerName, cost: Cost<'_>, at: Moment) {
         self.0.checkers.get(&(module.clone(), checker.clone())).spent.add(&cost, at);
     }
 
-    /// What it cost to ask a module's restart script for a plan.
+    /// Adds the cost of a request to a module's restart script.
     pub fn planned(&self, module: &ModuleName, cost: Cost<'_>, at: Moment) {
         self.0.scripts.get(module).add(&cost, at);
     }
 
-    /// What the runs of a component cost for this checker, or without one for the module's restart
-    /// script, since the daemon has started.
+    /// The cost of a component's runs for this checker since the daemon's start; without a checker, for the
+    /// module's restart script.
     pub fn cost(&self, module: &ModuleName, checker: Option<&CheckerName>) -> RunCost {
         match checker {
             Some(checker) => self.0.checkers.get(&(module.clone(), checker.clone())).spent.cost(),
@@ -234,7 +234,7 @@ impl Metrics {
         }
     }
 
-    /// What is written down.
+    /// Counts a journal record.
     pub fn recorded(&self, record: &Record) {
         let counts = &*self.0;
         counts.records.add(1);
@@ -245,7 +245,7 @@ impl Metrics {
         };
         match &record.kind {
             RecordKind::Incident { .. } => in_module(|module| &module.incidents),
-            // Those that the budget counts.
+            // The restarts that the budget counts.
             RecordKind::Decision { decision, .. } if decision.starts_with("restart") => {
                 in_module(|module| &module.restarts);
             }
@@ -279,17 +279,17 @@ impl Metrics {
         if ok { taken } else { failed }.add(1);
     }
 
-    /// So many records the collector does not want.
+    /// The collector has rejected this many records.
     pub fn not_exported(&self, records: u64) {
         self.0.not_exported.add(records);
     }
 
-    /// Somebody was told whether to send requests here.
+    /// A load balancer was notified by a command.
     pub fn answered(&self, yes: bool) {
         if yes { &self.0.health.yes } else { &self.0.health.no }.add(1);
     }
 
-    /// Modules and checkers that are no more are not shown any more.
+    /// Removes modules and checkers that no longer exist.
     pub fn forget_all_but(&self, snapshot: &Snapshot) {
         self.0.modules.retain(|module| snapshot.module(module.as_str()).is_some());
         self.0.scripts.retain(|module| snapshot.module(module.as_str()).is_some());
@@ -300,19 +300,19 @@ impl Metrics {
     }
 }
 
-/// What is exported.
+/// A kind of exported data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// The numbers.
+    /// Counters and gauges, as metrics.
     Metrics,
-    /// The journal's records.
+    /// The records of the journal.
     Logs,
 }
 
 impl Signal {
     pub const ALL: [Self; 2] = [Self::Metrics, Self::Logs];
 
-    /// The conventions' word for it.
+    /// The name in the semantic conventions.
     pub fn word(self) -> &'static str {
         match self {
             Self::Metrics => "metrics",
@@ -321,44 +321,44 @@ impl Signal {
     }
 }
 
-/// What the runs of a component cost for one checker or one restart script, together.
+/// The total cost of a component's runs for one checker or one restart script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunCost {
-    /// So many.
+    /// The number of runs.
     pub runs: u64,
-    /// How long all of them took.
+    /// The total duration of all runs.
     pub took: Duration,
-    /// Of a processor.
+    /// The total processor time.
     pub cpu: Duration,
-    /// Of the last one, in bytes, when it was most.
+    /// The peak memory of the last run, in bytes.
     pub memory: u64,
-    /// What they wanted and may not.
+    /// The number of refusals.
     pub refusals: u64,
-    /// The grants that have allowed them something, in the notation of grants, and when last.
+    /// The grants that were used, in the notation of grants, and when last.
     pub used: BTreeMap<(GrantKind, String), Moment>,
 }
 
-/// What one run cost.
+/// The resource usage of one run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Usage {
-    /// Of a processor, the host's work for the guest included.
+    /// Processor time, including the host's work for the guest.
     pub cpu: Duration,
-    /// Over all memories and tables, in bytes, when there were most of them.
+    /// The peak size of all memories and tables, in bytes.
     pub memory: u64,
-    /// From guest to host.
+    /// The number of calls from guest to host.
     pub host_calls: u64,
 }
 
-/// What a run of a component cost.
+/// The cost of a component's run.
 #[derive(Debug, Clone, Copy)]
 pub struct Cost<'c> {
-    /// From its begin to its end.
+    /// From its beginning to its end.
     pub took: Duration,
-    /// Of the machine.
+    /// The resources that it used.
     pub usage: Usage,
-    /// What it wanted and may not.
+    /// The number of refusals.
     pub refusals: usize,
-    /// The grants that have allowed it something.
+    /// The grants that it used.
     pub used: &'c [(GrantKind, String)],
 }
 

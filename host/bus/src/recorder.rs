@@ -1,9 +1,9 @@
-//! The one way to the journal from outside the core.
+//! Sends records to the journal from outside the core.
 //!
 //! ```text
-//!   Recorder ──▶ the core: numbers the record ──▶ journal, whoever follows it
+//!   Recorder ──▶ the core: numbers the record ──▶ journal, followers
 //! ```
-//! The core gives every record its number, so a record stands in its place among those of what the core decides.
+//! The core numbers all records, so that a record is in the right order with those of the core's decisions.
 
 use bellwether_core::event::Event;
 use bellwether_core::id::ModuleName;

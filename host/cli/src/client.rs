@@ -1,4 +1,4 @@
-//! Talks to a daemon: to that of a root over its Unix socket, to that of another host over HTTPS.
+//! The client of a daemon: of this host's over the Unix socket of its root, of another host's over HTTPS.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,17 +29,17 @@ pub(crate) use self::profile::{Profile, ProfileName, Profiles};
 use self::remote::Remote;
 pub(crate) use self::remote::RemoteArgs;
 
-/// An answer must be there by then.
+/// The time limit of an answer.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// A stream has a line every second, if only an empty one; that of an earlier version has one every five
-/// seconds. A command that waits for something waits through a longer silence.
+/// A stream has a line every second, even if it is empty; that of an earlier version has one every five seconds.
+/// Commands tolerate a longer silence.
 const SILENCE: Duration = Duration::from_secs(15);
-/// What is shown as it is now is called old after this.
+/// A status that is older than this is shown as outdated.
 const STALE: Duration = Duration::from_secs(3);
 /// Nothing the daemon answers is larger.
 const MAX_BODY: usize = 64 << 20;
 
-/// One daemon.
+/// A connection to one daemon.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     place: Place,
@@ -51,7 +51,7 @@ enum Place {
     Remote(Remote),
 }
 
-/// What requests and answers go through.
+/// The stream of requests and answers.
 trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
@@ -60,22 +60,22 @@ impl Client {
         Self { place: Place::Root(root.to_owned()) }
     }
 
-    /// Of another host.
+    /// The client of a daemon on another host.
     pub(crate) fn of(remote: Remote) -> Self {
         Self { place: Place::Remote(remote) }
     }
 
-    /// Asks and reads the answer.
+    /// Sends a GET request and reads the answer.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.ask(Method::GET, path, ANSWER_WITHIN).await
     }
 
-    /// Has something done and reads the answer, which may take as long as `within`.
+    /// Sends a POST request and reads the answer, within the time limit `within`.
     pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, within: Duration) -> Result<T, Failure> {
         self.ask(Method::POST, path, within).await
     }
 
-    /// Sends something and reads the answer.
+    /// Sends a body and reads the answer.
     pub(crate) async fn send_body<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -86,7 +86,7 @@ impl Client {
         refused::understood(&self.place, &self.answer(method, path, body.into(), ANSWER_WITHIN).await?)
     }
 
-    /// Sends something. There is nothing to read.
+    /// Sends a body. The answer has no content.
     pub(crate) async fn tell(
         &self,
         method: Method,
@@ -119,7 +119,7 @@ impl Client {
         refused::understood(&self.place, &self.answer(method, path, Bytes::new(), within).await?)
     }
 
-    /// The body of an answer that is no refusal.
+    /// The body of a successful answer.
     async fn answer(
         &self,
         method: Method,
@@ -131,7 +131,7 @@ impl Client {
         if status.is_success() { Ok(body) } else { Err(refused::refusal(&self.place, status, &body)) }
     }
 
-    /// The status and the body of an answer, whatever it says.
+    /// The status and the body of any answer.
     async fn exchange(
         &self,
         method: Method,
@@ -214,13 +214,13 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// For a view of how everything is now, after each status: a silence of three seconds is lost contact if
-    /// this daemon says something every second.
+    /// For a view of the present state, after each status: a silence of three seconds counts as a lost connection
+    /// if this daemon sends a line every second.
     pub(crate) fn keep_fresh(&mut self, status: &NodeStatus) {
         self.silence = silence_after(status);
     }
 
-    /// The next line, which may be empty; nothing at the end of the stream.
+    /// The next line, which may be empty; `None` at the end of the stream.
     pub(crate) async fn next(&mut self) -> Result<Option<String>, Failure> {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
@@ -241,7 +241,7 @@ impl Lines {
         }
     }
 
-    /// The next line that says something.
+    /// The next line that is not empty.
     pub(crate) async fn next_said(&mut self) -> Result<Option<String>, Failure> {
         loop {
             match self.next().await? {
@@ -257,7 +257,7 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    /// A daemon that gives the same answer to whoever asks first.
+    /// A daemon that gives the same answer to the first client.
     fn answers(root: &Path, text: &'static str) {
         let (listener, _) = socket::bind(root).unwrap().unwrap();
         tokio::spawn(async move {

@@ -2,7 +2,7 @@
 
 use bellwether_core::access::Role;
 
-/// The daemon knows the caller's role, and refuses what that does not allow: nothing here decides by it.
+/// The daemon knows the caller's role, and rejects what that does not allow: no check is made here.
 pub(crate) const ANY_ROLE: Role = Role::Admin;
 
 pub(crate) mod approve;

@@ -1,4 +1,4 @@
-//! `demo`: the whole thing at work, on an application that comes with the binary.
+//! `demo`: runs the daemon with a built-in example application.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -69,7 +69,7 @@ pub(crate) async fn run(args: &DemoArgs, root: &RootArg, output: &mut Output) ->
     }
     let _log = logging::start(&LogArgs { log: args.log.clone(), log_format: LogFormat::Text })?;
     let mut outcome = serve(&place, fresh, output).await;
-    // Another program may have taken the port since it was found to be free.
+    // Another program may have opened the port since it was found to be free.
     for _ in 0..MORE_TRIES {
         let taken = outcome.as_ref().is_err_and(|failure| failure.exit() == Exit::PortInUse);
         if !(taken && fresh && node_file == NodeFile::Example) {
@@ -78,7 +78,7 @@ pub(crate) async fn run(args: &DemoArgs, root: &RootArg, output: &mut Output) ->
         layout::lay_out(place.root(), &program, node_file)?;
         outcome = serve(&place, fresh, output).await;
     }
-    // The files and the application are those of the daemon that runs.
+    // The files and the application belong to the daemon that runs.
     if outcome.as_ref().is_err_and(|failure| failure.exit() == Exit::SecondDaemon) {
         return outcome;
     }
@@ -94,7 +94,7 @@ pub(crate) async fn run(args: &DemoArgs, root: &RootArg, output: &mut Output) ->
 /// With other ports, if the first ones are taken meanwhile.
 const MORE_TRIES: u32 = 5;
 
-/// Said where the example is not created.
+/// Reports that the example is not created.
 fn say_unchanged(root: &Path, output: &mut Output) -> std::io::Result<()> {
     writeln!(output, "{} already has modules, which are not changed.", root.display())
 }
@@ -111,13 +111,13 @@ async fn serve(place: &Place, fresh: bool, output: &mut Output) -> Outcome {
         state: None,
     };
     let on_ready = move |ready: &Ready| {
-        // Nobody listens any more if the demo is just being ended.
+        // There is no receiver if the demo is just shutting down.
         let _ = say.send(ready.clone());
     };
     let daemon = app::run(options, on_ready, told);
     let guide = async {
         let Ok(ready) = said.await else { return Ok(()) };
-        // Only now: another daemon may run on this root, and then nothing begins.
+        // Only now: another daemon may run on this root, and then nothing is started.
         if !fresh {
             say_unchanged(place.root(), output)?;
         }
@@ -133,10 +133,10 @@ async fn serve(place: &Place, fresh: bool, output: &mut Output) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// As for `run`, with the root that the demo was given.
+/// As for `run`, with the root of the demo.
 fn explain_here(error: RunError, root: &Path) -> Failure {
     match error {
-        // 0 is no process: the other daemon has only just begun.
+        // 0 is not a process: the other daemon has only just started.
         RunError::SecondDaemon { pid } if pid != 0 => Failure::new(
             Exit::SecondDaemon,
             format!("a daemon (process {pid}) already runs on this root"),
@@ -152,7 +152,7 @@ fn explain_here(error: RunError, root: &Path) -> Failure {
 /// The example's application is up in well under a second.
 const SETTLE_WITHIN: Duration = Duration::from_secs(15);
 
-/// The status once nothing is under way any more, or when that takes too long.
+/// The status once nothing is in progress any more, or when that takes too long.
 async fn settle(client: &Client) -> Result<NodeStatus, Failure> {
     let settled = async {
         let mut lines = client.lines("/status/stream").await?;
@@ -171,7 +171,7 @@ async fn settle(client: &Client) -> Result<NodeStatus, Failure> {
     }
 }
 
-/// Where the demo lives.
+/// The root of the demo.
 enum Place {
     Temporary(tempfile::TempDir),
     Named(PathBuf),

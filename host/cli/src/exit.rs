@@ -1,20 +1,19 @@
-//! How the program ends, and what it says when it could not do what it was asked.
+//! Exit codes and error messages of the program.
 
 use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-/// The exit codes. They are part of what scripts rely on.
+/// The exit codes. Scripts rely on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
-    /// Done.
+    /// The command has succeeded.
     Done = 0,
-    /// Something else went wrong.
     Error = 1,
     /// The command line is invalid. clap itself exits with this one.
     Usage = 2,
-    /// Denied or failed: a refused command, a failing check, a scenario with an unexpected result.
+    /// Denied or failed: a rejected command, a failing check, a scenario with an unexpected result.
     Denied = 3,
     /// No daemon runs on this root.
     NoDaemon = 4,
@@ -36,7 +35,7 @@ pub(crate) enum Exit {
 
 const _: () = assert!(Exit::Lost as i32 == bellwether_daemon::watchdog::EXIT_LOST);
 
-/// What stands at the end of the help.
+/// The text at the end of the help.
 pub(crate) const HELP: &str = "\
 Exit codes:
   0  done
@@ -55,7 +54,7 @@ Exit codes:
 
 Colour is used only on a terminal, and never if NO_COLOR is set.";
 
-/// Why the program could not do what it was asked: what it is, and what to do next.
+/// Why the program has failed, and what to do next.
 #[derive(Debug)]
 pub(crate) struct Failure {
     exit: Exit,
@@ -70,23 +69,23 @@ impl Failure {
         Self { exit, what: what.into(), next: Some(next.into()) }
     }
 
-    /// All is said already; only the exit code is left to give.
+    /// Everything has been reported; only the exit code remains.
     fn quiet(exit: Exit) -> Self {
         Self { exit, what: String::new(), next: None }
     }
 
-    /// Adds what to do next.
+    /// Adds the next step.
     pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());
         self
     }
 
-    /// In one line, without what to do next.
+    /// In one line, without the next step.
     pub(crate) fn said(&self) -> String {
         self.what.clone()
     }
 
-    /// The exit code.
+    /// The exit code of the program.
     pub(crate) fn exit(&self) -> Exit {
         self.exit
     }
@@ -108,7 +107,7 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// An error of our own output. A reader that closed it (`| head`) needs no more.
+/// An error of the program's own output. A reader that closed it (`| head`) is not an error.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
@@ -124,13 +123,13 @@ impl From<serde_json::Error> for Failure {
     }
 }
 
-/// Says what went wrong, if anything did.
+/// Reports the error, if there was one.
 pub(crate) fn finish(outcome: Outcome) -> ExitCode {
     let exit = match outcome {
         Ok(exit) => exit,
         Err(failure) => {
             if !failure.what.is_empty() {
-                // If standard error is gone, the exit code must do.
+                // If standard error is closed, the exit code has to suffice.
                 let _ = io::Write::write_fmt(&mut io::stderr(), format_args!("{failure}\n"));
             }
             failure.exit

@@ -1,4 +1,4 @@
-//! The daemon's log, on standard error.
+//! The daemon's log, to standard error.
 
 mod flood;
 mod line;
@@ -35,7 +35,7 @@ pub(crate) struct LogArgs {
 pub(crate) enum LogFormat {
     /// `journald` if standard error is connected to the journal, else `text`
     Auto,
-    /// Plain text
+    /// Plain text for people
     Text,
     /// One JSON object per line: timestamp, level, target, message and other fields
     Json,
@@ -55,8 +55,8 @@ impl LogFormat {
 
 /// Logs from here on, until the guard is dropped. Once in a process.
 ///
-/// Lines are written by a thread of their own: a reader that has stopped reading
-/// costs lines of the log, and never keeps the daemon waiting.
+/// Lines are written by a separate thread: a reader that has stalled costs lines of the log, and never blocks the
+/// daemon.
 pub(crate) fn start(args: &LogArgs) -> Result<WorkerGuard, Failure> {
     let filter = EnvFilter::try_new(&args.log).map_err(|error| {
         let what = format!("`{}` is not a log level: {error}", args.log);

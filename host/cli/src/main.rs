@@ -1,4 +1,4 @@
-//! The `bellwether` binary: `run`, and every client command, one file each.
+//! The `bellwether` binary: `run`, and every client command, one file for each.
 
 use std::process::ExitCode;
 
@@ -139,7 +139,7 @@ mod tests {
 
     use super::*;
 
-    /// The whole help is what people rely on: a change of it is seen here.
+    /// Users rely on the whole help: a change of it is noticed here.
     #[test]
     fn the_help_is_as_it_was() {
         let mut command = arguments().term_width(100);

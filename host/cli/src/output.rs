@@ -1,5 +1,4 @@
-//! What people read: plain tables, a shape and a word for every state, and
-//! colour on top of that where there is any.
+//! Output for users: plain tables, a shape and a word for every state, and colours where they are supported.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -10,15 +9,15 @@ use bellwether_core::verdict::Verdict;
 use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table};
 use serde::Serialize;
 
-/// Standard output. Every write can fail, as when it is piped into `head`.
+/// Standard output. Every write can fail, for example when it is piped into `head`.
 pub(crate) struct Output {
     to: Box<dyn Write>,
-    /// Somebody looks at it.
+    /// Whether it is a terminal.
     pub(crate) terminal: bool,
     color: bool,
 }
 
-/// How something should be taken.
+/// The tone of a text, which determines its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
     Good,
@@ -35,7 +34,7 @@ impl Output {
         Self { to: Box::new(io::stdout()), terminal, color: terminal && color_is_welcome() }
     }
 
-    /// Whether colour is welcome, for what is rendered elsewhere.
+    /// Whether colour is enabled, for text that is rendered elsewhere.
     pub(crate) fn colored(&self) -> bool {
         self.color
     }
@@ -48,20 +47,20 @@ impl Output {
         }
     }
 
-    /// One JSON document that people can read too.
+    /// One indented JSON document.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer_pretty(&mut self.to, value)?;
         self.to.write_all(b"\n")
     }
 
-    /// One JSON document on one line, at once.
+    /// One JSON document on one line, flushed immediately.
     pub(crate) fn json_line(&mut self, value: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer(&mut self.to, value)?;
         self.to.write_all(b"\n")?;
         self.to.flush()
     }
 
-    /// The columns of the terminal; nothing elsewhere.
+    /// The columns of the terminal; `None` elsewhere.
     pub(crate) fn width(&self) -> Option<u16> {
         if self.terminal { known(Table::new().width()) } else { None }
     }
@@ -79,7 +78,7 @@ impl Output {
         if self.color {
             table.enforce_styling();
         }
-        // Cells without a style, rather than a table without: the latter knows no width.
+        // Cells without a style, rather than a table without: the latter ignores the width.
         let cell = |(tone, text): (Tone, String)| if self.color { tone.cell(text) } else { Cell::new(text) };
         table.set_header(header.iter().map(|title| cell((Tone::Title, (*title).to_owned()))));
         for row in rows {
@@ -87,7 +86,7 @@ impl Output {
         }
         for (index, column) in table.column_iter_mut().enumerate() {
             column.set_padding((0, 2));
-            // The widest one is wrapped, and the others are read at a glance.
+            // The widest column is wrapped, and the others stay easy to read.
             if widest.is_some_and(|(widest, _)| widest != index) {
                 column.set_constraint(ColumnConstraint::ContentWidth);
             }
@@ -98,7 +97,7 @@ impl Output {
         Ok(())
     }
 
-    /// Empties the screen, for a picture that takes the place of the one before.
+    /// Clears the screen for the next status.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
         if self.terminal { self.to.write_all(b"\x1b[H\x1b[2J") } else { Ok(()) }
     }
@@ -161,7 +160,7 @@ pub(crate) fn verdict(verdict: Verdict) -> (Tone, String) {
     (tone, format!("{shape} {verdict}"))
 }
 
-/// What a run saw as shape and word, and its tone.
+/// The status of a run as shape and word, and its tone.
 pub(crate) fn status(status: Status) -> (Tone, String) {
     let (tone, shape) = match status {
         Status::Pass => (Tone::Good, '✓'),
@@ -172,15 +171,15 @@ pub(crate) fn status(status: Status) -> (Tone, String) {
     (tone, format!("{shape} {status}"))
 }
 
-/// A terminal that was never told its size (a serial line, some containers) reports 0 columns.
+/// A terminal without a known size (a serial line, some containers) reports 0 columns.
 fn known(columns: Option<u16>) -> Option<u16> {
     columns.filter(|columns| *columns > 0)
 }
 
-/// A column that is wrapped has so much room at least.
+/// The minimum width of a wrapped column.
 const LEAST: usize = 24;
 
-/// Which column is the widest, and how much room all others take.
+/// The index of the widest column, and the width of all others.
 fn widest(header: &[&str], rows: &[Vec<(Tone, String)>]) -> Option<(usize, usize)> {
     let cells = |index: usize| {
         rows.iter().filter_map(move |row| row.get(index)).map(|(_, text)| text.chars().count())
@@ -198,7 +197,7 @@ pub(crate) fn error_color() -> bool {
     io::stderr().is_terminal() && color_is_welcome()
 }
 
-/// <https://no-color.org>: any value but the empty one.
+/// <https://no-color.org>: any value except the empty one.
 fn color_is_welcome() -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")

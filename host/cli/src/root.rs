@@ -1,4 +1,4 @@
-//! Which root is meant.
+//! The root that a command uses.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -8,13 +8,13 @@ use clap::Args;
 use crate::client::{Client, RemoteArgs};
 use crate::exit::{Exit, Failure};
 
-/// Where a package puts the files.
+/// The configuration folder of packages.
 const SYSTEM_ROOT: &str = "/etc/bellwether";
 
 /// The variable that names the root.
 const ROOT: &str = "BELLWETHER_ROOT";
 
-/// Given to every command.
+/// The options of every command.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RootArg {
     /// The root: the folder with bellwether.toml, modules/ and added components
@@ -30,7 +30,7 @@ pub(crate) struct RootArg {
 }
 
 impl RootArg {
-    /// As it was given: with `--root`, or with the variable.
+    /// The given root: with `--root`, or with the variable.
     pub(crate) fn given(&self) -> Option<PathBuf> {
         self.given_beside(std::env::var_os(ROOT))
     }
@@ -55,12 +55,12 @@ impl RootArg {
         self.root.clone().or(variable)
     }
 
-    /// What was given of a daemon on another host.
+    /// The given options for a daemon on another host.
     pub(crate) fn remote(&self) -> &RemoteArgs {
         &self.remote
     }
 
-    /// The daemon to ask: the one of the root, or the one that `--url` or `--profile` names.
+    /// The daemon to connect to: the one of the root, or the one that `--url` or `--profile` names.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         match self.remote.find()? {
             Some(remote) => Ok(Client::of(remote)),
@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(choose(None, &system, &here).unwrap(), system);
     }
 
-    /// What `bellwether` makes of these options.
+    /// How `bellwether` interprets these options.
     fn parsed(options: &[&str]) -> RootArg {
         let command = RootArg::augment_args(clap::Command::new("bellwether"));
         let matches = command.try_get_matches_from(["bellwether"].iter().chain(options).copied()).unwrap();

@@ -1,4 +1,4 @@
-//! The signals that the daemon obeys.
+//! The signals that the daemon handles.
 
 use std::io;
 
@@ -9,8 +9,7 @@ use tokio::sync::mpsc;
 /// More than this at once mean no more than this.
 const WAITING: usize = 4;
 
-/// SIGINT (Ctrl-C) and SIGTERM: to end. SIGHUP: to read everything again. They are caught from the
-/// moment this is called.
+/// SIGINT (Ctrl-C) and SIGTERM: shut down. SIGHUP: reload all files. They are caught from this call on.
 pub(crate) fn listen() -> io::Result<mpsc::Receiver<SignalRequest>> {
     survive_large_files()?;
     let signals = Signals::catch()?;
@@ -27,7 +26,7 @@ async fn pass_on(mut signals: Signals, tell: mpsc::Sender<SignalRequest>) {
             // It is not caught.
             Request::Suspend => continue,
         };
-        // Nobody listens any more: the daemon has ended. A full queue says the same already.
+        // There is no receiver: the daemon has ended. A full queue already contains the same request.
         if matches!(tell.try_send(what), Err(mpsc::error::TrySendError::Closed(_))) {
             return;
         }

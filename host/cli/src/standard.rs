@@ -1,8 +1,6 @@
-//! The components that come with the binary. A file of the same name in the
-//! operator's folder takes the place of one of these.
+//! The built-in components. A file with the same name in the operator's folder replaces one of them.
 
-/// Of each: the folder it would lie in (`checkers` or `restart-scripts`), its
-/// name without `.wasm`, and the component.
+/// For each: its folder (`checkers` or `restart-scripts`), its name without `.wasm`, and the component.
 pub(crate) const STANDARD: &[(&str, &str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/standard.rs"));
 
 #[cfg(test)]

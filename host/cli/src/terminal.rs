@@ -1,4 +1,4 @@
-//! The full-screen view on a terminal: `top`, and `status --watch` where somebody looks at it.
+//! The full-screen view on a terminal: `top`, and `status --watch` on an interactive terminal.
 //!
 //! ```text
 //! feed (status, events, why) ─┐
@@ -7,8 +7,8 @@
 //!                answers ◀────┴────────┴─▶ Effect: send a command, follow a module, suspend, quit
 //! ```
 //!
-//! What is shown and what a key does is decided in [`model`] and [`keys`], which touch nothing; what is
-//! drawn of it in [`draw`]; the terminal and the daemon are touched here and in [`feed`] and [`screen`].
+//! The content and the effects of keys are decided in [`model`] and [`keys`], which are pure; [`draw`] renders it;
+//! the terminal and the daemon are accessed here and in [`feed`] and [`screen`].
 
 use std::time::Duration;
 
@@ -39,14 +39,14 @@ use model::{Effect, Input, Model};
 use paint::Paint;
 use screen::Screen;
 
-/// More than this waits at its source: keys, snapshots and records alike.
+/// The maximum number of waiting keys, snapshots and records.
 const INPUTS: usize = 64;
-/// "4m ago" goes on also when nothing else changes.
+/// Ages such as "4m ago" advance even if nothing else changes.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Shows the node until somebody quits. `module`: begin with the detail of this one.
+/// Shows the node until the user quits. `module`: begin with the details of this one.
 pub(crate) async fn run(client: &Client, module: Option<ModuleName>, color: bool) -> Outcome {
-    // Who cannot be shown anything is told so as ever, on an ordinary screen.
+    // Errors before the first status are reported as usual, without the full screen.
     let first: NodeStatus = client.get("/status").await?;
     if module.is_some() {
         status::only(first.clone(), module.as_ref())?;
@@ -84,7 +84,7 @@ pub(crate) async fn run(client: &Client, module: Option<ModuleName>, color: bool
     }
 }
 
-/// What is under way beside the screen.
+/// The tasks beside the screen.
 struct Tasks {
     client: Client,
     tell: mpsc::Sender<Input>,
@@ -115,7 +115,7 @@ impl Tasks {
                         client.post::<CommandAnswer>(&path, ANSWER_WITHIN).await
                     };
                     let answer = answer.map_err(|failure| failure.said());
-                    // Nobody listens any more: the screen is gone.
+                    // There is no receiver: the screen is gone.
                     let _ = tell.send(Input::Answer { module, command, answer }).await;
                 });
             }

@@ -1,4 +1,4 @@
-//! Durations and moments as people write them.
+//! Parses durations and moments on the command line.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use bellwether_api::time_format::NoMoment;
 pub(crate) use bellwether_api::time_format::TimeFormat;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
-/// A text that is no duration.
+/// A text that is not a valid duration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NoDuration(String);
 
@@ -54,6 +54,6 @@ mod tests {
         let ten_minutes = Duration::from_secs(600);
         let (earliest, latest) = (before - ten_minutes, Timestamp::now() - ten_minutes);
         assert!((earliest..=latest).contains(&since), "{since} is not between {earliest} and {latest}");
-        assert!(moment("yesterday").unwrap_err().to_string().contains("is no moment"));
+        assert!(moment("yesterday").unwrap_err().to_string().contains("is not a valid time"));
     }
 }

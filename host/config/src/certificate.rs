@@ -1,4 +1,4 @@
-//! Certificates with their keys, as TLS listeners of the daemon show them.
+//! Certificates with their keys, for the daemon's TLS listeners.
 
 use std::fmt;
 use std::fs::File;
@@ -17,27 +17,26 @@ pub mod validity;
 
 pub use self::own::{Own, files as own_files};
 
-/// Where a certificate and its key are, both in PEM.
+/// The paths of a certificate and its key, both in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PairFiles {
-    /// The certificate, and those that lead from it to its authority.
+    /// The certificate, with its intermediate certificates.
     pub certificate: PathBuf,
-    /// Its private key.
     pub key: PathBuf,
 }
 
 /// A certificate and the key that belongs to it.
 #[derive(Debug, Clone)]
 pub struct Pair {
-    /// For TLS.
+    /// The certificate and key for TLS.
     pub certified: Arc<CertifiedKey>,
-    /// What people compare: SHA-256 over the certificate.
+    /// For comparison by users: SHA-256 of the certificate.
     pub fingerprint: Fingerprint,
-    /// It counts until then, if that can be read in it.
+    /// When it expires, if that can be read.
     pub ends: Option<Timestamp>,
 }
 
-/// SHA-256 over a certificate (DER). Shown as `AB:CD:…`, as browsers and openssl do.
+/// SHA-256 of a certificate (DER). Displayed as `AB:CD:…`, as in browsers and openssl.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Fingerprint([u8; 32]);
@@ -45,10 +44,10 @@ pub struct Fingerprint([u8; 32]);
 /// Why two files are not a certificate with its key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PairError {
-    /// It is the certificate's file.
+    /// The certificate's file cannot be used.
     #[error("{0}")]
     Certificate(String),
-    /// It is the key's file, or the two do not belong together.
+    /// The key's file cannot be used, or the two do not belong together.
     #[error("{0}")]
     Key(String),
 }
@@ -56,28 +55,28 @@ pub enum PairError {
 /// Why a file of certificates, or of a key, cannot be used. Follows the name of the file in a sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The system says why.
+    /// An error of the system.
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
     /// It is a folder, a pipe or a device.
     #[error("is not a regular file")]
     NotRegular,
-    /// It is no file of this kind, which has at most so many bytes.
+    /// It exceeds the maximum size of such a file.
     #[error("has more than {0} bytes")]
     TooLarge(u64),
     /// It is not PEM.
     #[error("is damaged: {0}")]
     Damaged(pem::Error),
-    /// It is PEM of something else.
+    /// It is PEM with other content.
     #[error("contains no certificate")]
     NoCertificate,
 }
 
-/// A file of certificates is never larger, in bytes.
+/// The maximum size of a file of certificates, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
 impl Pair {
-    /// Reads both files, and makes sure that they belong together.
+    /// Reads both files, and verifies that they belong together.
     pub fn read(files: &PairFiles) -> Result<Self, PairError> {
         let chain =
             read_chain(&files.certificate).map_err(|error| PairError::Certificate(error.to_string()))?;
@@ -110,7 +109,7 @@ pub fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileError
     read_certificates(path, MAX_FILE)
 }
 
-/// The certificates of a file (PEM) of at most so many bytes, at least one.
+/// The certificates of a file (PEM) with this maximum size, at least one.
 pub(crate) fn read_certificates(path: &Path, most: u64) -> Result<Vec<CertificateDer<'static>>, FileError> {
     let bytes = read(path, most)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
@@ -132,7 +131,7 @@ fn read(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
 }
 
 impl Fingerprint {
-    /// Of one certificate.
+    /// The fingerprint of one certificate.
     pub fn of(certificate: &CertificateDer<'_>) -> Self {
         let digest = ring::digest::digest(&ring::digest::SHA256, certificate);
         let mut bytes = [0; 32];
@@ -140,7 +139,7 @@ impl Fingerprint {
         Self(bytes)
     }
 
-    /// From 64 hexadecimal digits, with or without colons, as people copy them.
+    /// From 64 hexadecimal digits, with or without colons.
     pub fn parse(text: &str) -> Option<Self> {
         let digits: Vec<u8> = text
             .trim()

@@ -1,4 +1,4 @@
-//! The certificate of a listener: the operator's, or one that the daemon makes for itself.
+//! The certificate of a listener: the operator's, or the daemon's self-signed one.
 //!
 //! ```text
 //!   given:  in use ──▶ the files have changed ──▶ read ──▶ in use, for new connections
@@ -22,15 +22,15 @@ use crate::certificate::{Own, Pair, PairError, PairFiles};
 use bellwether_bus::diagnostics::Diagnostics;
 use bellwether_os::file::Stamp;
 
-/// How often the files are looked at.
+/// The interval at which the files are checked.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often an own certificate is looked at.
+/// The interval at which a self-signed certificate is checked.
 const RENEW_EVERY: Duration = Duration::from_secs(6 * 3_600);
-/// People are told when a given one has fewer days left.
+/// A warning is given when the operator's certificate is valid for fewer days.
 const WARN_DAYS: i64 = 14;
 const DAY: i64 = 86_400;
 
-/// Whose they are.
+/// The listener that a certificate is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// The console, over HTTP/1.1.
@@ -40,7 +40,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// In problems and records.
+    /// The name in problems and records.
     fn name(self) -> &'static str {
         match self {
             Self::Console => "console",
@@ -48,7 +48,7 @@ impl Purpose {
         }
     }
 
-    /// What is offered (RFC 7301), the preferred one first.
+    /// The offered protocols (RFC 7301), the preferred one first.
     fn protocols(self) -> Vec<Vec<u8>> {
         let all: &[&[u8]] = match self {
             Self::Console => &[b"http/1.1"],
@@ -58,29 +58,29 @@ impl Purpose {
     }
 }
 
-/// Why there is no certificate to show.
+/// Why there is no usable certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum NotUsable {
-    /// One of the operator's files.
+    /// One of the operator's files cannot be used.
     #[error("{} {why}", .file.display())]
     File {
-        /// Which.
+        /// The path of the file.
         file: PathBuf,
-        /// What is wrong with it; follows its name in a sentence.
+        /// The error, which follows the file's name in a sentence.
         why: String,
     },
-    /// There is no file, and none can be made.
+    /// There is no file, and none can be created.
     #[error("{0}")]
     NotMade(String),
-    /// TLS cannot be spoken at all.
+    /// TLS cannot be used at all.
     #[error(transparent)]
     NoTls(#[from] rustls::Error),
-    /// The daemon ends.
+    /// The daemon is shutting down.
     #[error(transparent)]
     Ending(#[from] tokio::task::JoinError),
 }
 
-/// The one in use, and where it comes from. Cheap to clone; all clones are the same.
+/// The active certificate, and its source. Cheap to clone; all clones are the same.
 #[derive(Debug, Clone)]
 pub struct Certificates {
     inner: Arc<Inner>,
@@ -96,7 +96,7 @@ struct Inner {
     seen: [Option<Stamp>; 2],
     /// Where an own one is kept.
     folder: PathBuf,
-    /// For whom an own one is made.
+    /// The names in a self-signed certificate.
     names: Vec<String>,
     in_use: ArcSwap<Pair>,
 }
@@ -122,14 +122,14 @@ impl Certificates {
         Self::open(Purpose::Health, Some(files), PathBuf::new(), Vec::new())
     }
 
-    /// Reads the given files, or finds or makes an own certificate in `folder`. Waits for the disk.
+    /// Reads the given files, or finds or creates a self-signed certificate in `folder`. Waits for the disk.
     pub fn open(
         purpose: Purpose,
         files: Option<PairFiles>,
         folder: PathBuf,
         names: Vec<String>,
     ) -> Result<Self, NotUsable> {
-        // Before they are read: what is changed from here on is another version.
+        // Before they are read, so that later changes count as another version.
         let seen = files.as_ref().map(stamps).unwrap_or_default();
         let own = || {
             let own = Own::keep_in(&folder, &names, Timestamp::now());
@@ -150,17 +150,16 @@ impl Certificates {
         Ok(Self { inner, acceptor: Acceptor(TlsAcceptor::from(Arc::new(config))) })
     }
 
-    /// The one in use.
     pub fn pair(&self) -> Arc<Pair> {
         self.inner.in_use.load_full()
     }
 
-    /// Makes a connection secure with the one in use.
+    /// Performs the TLS handshake with the active certificate.
     pub fn acceptor(&self) -> &TlsAcceptor {
         &self.acceptor.0
     }
 
-    /// Takes over what changes, until it is dropped. `say`: for the journal.
+    /// Applies changes of the files, until it is dropped. `say`: for the journal.
     pub async fn look_after(self, problems: Diagnostics, say: impl Fn(String) + Send) {
         match self.inner.files.clone() {
             Some(files) => self.follow(&files, &problems, say).await,
@@ -178,7 +177,7 @@ impl Certificates {
             problems.set(who, &[bad.clone(), ending].into_iter().flatten().collect::<Vec<_>>());
             tokio::time::sleep(LOOK).await;
             let now = stamps(files);
-            // Two files are replaced one after the other: the second may be on its way.
+            // Two files are replaced one after the other: the second may follow in a moment.
             let settled = std::mem::replace(&mut before, now) == now;
             if !settled || now == tried {
                 continue;
@@ -218,7 +217,7 @@ impl Certificates {
             let who = self.inner.purpose.name();
             say(format!("the {who} has a new certificate{until}; SHA-256 {}", pair.fingerprint));
         }
-        // Also with the same certificate: its key, or those above it, may be others.
+        // Even if the certificate is the same, its key or the intermediate certificates may differ.
         self.inner.in_use.store(Arc::new(pair));
     }
 }
@@ -242,7 +241,7 @@ fn stamps(files: &PairFiles) -> [Option<Stamp>; 2] {
     [&files.certificate, &files.key].map(|file| Stamp::of(file).ok())
 }
 
-/// One sentence, if its end is near or over.
+/// One sentence, if it expires soon or has expired.
 fn ending(who: &str, pair: &Pair, now: Timestamp) -> Option<String> {
     let ends = pair.ends?;
     let left = ends.as_second() - now.as_second();

@@ -1,17 +1,17 @@
 //! The JSON Schema of a component's config, made safe to use.
 //!
-//! It comes out of a component, which may be anybody's: a schema of a few
-//! bytes that refers to itself, or to two that refer to two more each, keeps a
-//! validator busy until the memory is spent. So it is unfolded first, within limits.
+//! The schema comes from a component, which may be untrusted: a schema of a few bytes that refers to itself, or to
+//! two that refer to two more each, keeps a validator busy until the memory is exhausted. Therefore its references
+//! are expanded first, within limits.
 
 use jsonschema::Validator;
 use serde_json::Value;
 
-/// A longer schema is not looked at, in bytes.
+/// The maximum size of a schema, in bytes.
 const MAX_LENGTH: usize = 256 << 10;
-/// With every reference replaced by what it refers to, it has at most so many values,
+/// The maximum number of values with all references expanded,
 const MAX_VALUES: usize = 20_000;
-/// and so many inside each other.
+/// and the maximum depth of nesting.
 const MAX_DEPTH: usize = 200;
 
 /// Why a schema cannot be used.
@@ -29,7 +29,7 @@ pub(super) enum SchemaError {
     Invalid(String),
 }
 
-/// The schema, and what checks a config against it.
+/// The schema, and the validator for configs.
 pub(super) fn compile(text: &str) -> Result<(Value, Validator), SchemaError> {
     if text.len() > MAX_LENGTH {
         return Err(SchemaError::TooLong);
@@ -42,7 +42,7 @@ pub(super) fn compile(text: &str) -> Result<(Value, Validator), SchemaError> {
     Ok((schema, validator))
 }
 
-/// Walks a part of the schema and all it refers to. `left` is how many values may still be met.
+/// Walks a part of the schema and everything it refers to. `left` is the number of values that may still follow.
 fn unfold(root: &Value, part: &Value, depth: usize, left: &mut usize) -> Result<(), SchemaError> {
     *left = left.checked_sub(1).ok_or(SchemaError::TooLarge)?;
     let depth = depth.checked_sub(1).ok_or(SchemaError::TooLarge)?;

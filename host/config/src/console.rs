@@ -1,4 +1,4 @@
-//! `[console]` of the node: where people and programs reach it.
+//! `[console]` of the node: the console and the API for browsers and programs.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -38,13 +38,13 @@ pub(super) struct ConsoleTable {
     url: Option<Located<String>>,
 }
 
-/// Unless the file says otherwise.
+/// The default address of the console.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9013);
-/// A name in the domain name system is never longer (RFC 1035).
+/// The maximum length of a domain name (RFC 1035).
 const MAX_NAME: usize = 253;
 
 impl ConsoleTable {
-    /// Nothing if there is no console. `listen` takes the address of the file, if it is one.
+    /// `None` if there is no console. `listen` gets the address of the file, if it is valid.
     pub(super) fn spec(
         &self,
         findings: &mut Findings<'_>,

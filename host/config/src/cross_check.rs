@@ -1,4 +1,4 @@
-//! What one file says about another, and about components.
+//! Checks that involve several files, or components.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -17,14 +17,13 @@ use super::read::RootReport;
 use super::source::{CheckerPlaces, Sourced, Step, locate_in, locate_key_in};
 use super::spec::{ModuleSpec, NodeSpec, Subject};
 
-/// Tells the JSON Schema of a component's config as its `describe` gives it (empty: it takes
-/// none), or that there is no such component.
+/// Returns the JSON Schema of a component's config from its `describe` (empty: it has no config), or that there is
+/// no such component.
 pub type KnownComponents<'k> = &'k dyn Fn(ComponentKind, &ComponentName) -> Option<String>;
 
-/// Everything that files which are good in themselves say wrongly about each other and about
-/// components, file by file.
+/// All errors between files that are valid by themselves, and between files and components, file by file.
 pub fn check_root(report: &RootReport, known: KnownComponents<'_>) -> Vec<Mistakes> {
-    // A module whose file has mistakes is still meant.
+    // A module whose file has errors still exists.
     let modules: BTreeSet<ModuleName> = report
         .modules
         .iter()
@@ -36,7 +35,7 @@ pub fn check_root(report: &RootReport, known: KnownComponents<'_>) -> Vec<Mistak
     node.into_iter().chain(modules).collect()
 }
 
-/// What the node's file says about modules.
+/// Checks the references of the node's file to modules.
 pub(crate) fn check_node(node: &Sourced<NodeSpec>, modules: &BTreeSet<ModuleName>) -> Result<(), Mistakes> {
     let table = node.source.table();
     let mut findings = Findings::new(&node.source);
@@ -58,7 +57,7 @@ pub(crate) fn check_node(node: &Sourced<NodeSpec>, modules: &BTreeSet<ModuleName
     findings.finish(())
 }
 
-/// What a module's file says about components: that they are there, and take the config given.
+/// Checks a module's file against components: that they exist, and accept the given config.
 pub fn check_module(module: &Sourced<ModuleSpec>, known: KnownComponents<'_>) -> Result<(), Mistakes> {
     let table = module.source.table();
     let places = CheckerPlaces::of(table.get_ref());
@@ -80,18 +79,18 @@ pub fn check_module(module: &Sourced<ModuleSpec>, known: KnownComponents<'_>) ->
 struct ComponentCheck<'m> {
     table: &'m DeTable<'m>,
     known: KnownComponents<'m>,
-    /// What is known of the components that the file has named so far: thousands of checkers may share one.
+    /// The components that the file has named so far: thousands of checkers may share one.
     schemas: BTreeMap<(ComponentKind, ComponentName), Rc<Known>>,
     findings: Findings<'m>,
 }
 
-/// What is known of a component's config.
+/// The config of a component.
 enum Known {
     /// There is no such component.
     Nothing,
-    /// It takes none.
+    /// It has no config.
     NoConfig,
-    /// It takes what fits this schema.
+    /// It accepts configs that match this schema.
     Config(Value, Box<Validator>),
     /// Its schema cannot be used.
     BadSchema(SchemaError),

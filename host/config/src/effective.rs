@@ -1,4 +1,4 @@
-//! What a module's file comes to, value by value, and where each comes from.
+//! The effective values of a module's file, and the source of each.
 
 use bellwether_core::drain::Drain;
 use bellwether_core::grant::GrantKind;
@@ -29,7 +29,7 @@ pub enum Origin {
     Default,
 }
 
-/// One effective value.
+/// One effective value of a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Effective {
     /// The key: `restart.budget.within`, `checker.home-page.interval`.
@@ -41,8 +41,8 @@ pub struct Effective {
 }
 
 impl Sourced<ModuleSpec> {
-    /// Every value in effect: first what concerns the module, then command by command and
-    /// checker by checker. What has no default and is not in the file is left out.
+    /// All effective values: first those of the module, then command by command and checker by checker. Values
+    /// without a default that are not in the file are omitted.
     pub fn effective(&self) -> Vec<Effective> {
         let table = self.source.table();
         let mut listing = Listing::of(table.get_ref());
@@ -52,7 +52,7 @@ impl Sourced<ModuleSpec> {
 }
 
 impl Sourced<NodeSpec> {
-    /// The values in effect that an operator looks for. Secrets are not among them.
+    /// The effective values for operators. Secrets are not included.
     pub fn effective(&self) -> Vec<Effective> {
         let table = self.source.table();
         let mut listing = Listing::of(table.get_ref());
@@ -62,14 +62,14 @@ impl Sourced<NodeSpec> {
 }
 
 impl<S> Sourced<S> {
-    /// How many values the file itself has.
+    /// The number of values that the file itself sets.
     pub fn said(&self) -> usize {
         let table = self.source.table();
         table.get_ref().values().map(|value| leaves(value.get_ref())).sum()
     }
 }
 
-/// A list of plain values is one value.
+/// A list of plain values counts as one value.
 fn leaves(value: &DeValue<'_>) -> usize {
     match value {
         DeValue::Table(table) => table.values().map(|value| leaves(value.get_ref())).sum(),
@@ -86,7 +86,7 @@ struct Listing<'t> {
     values: Vec<Effective>,
 }
 
-/// A key as it is shown, and the way to it in the file; none to what is not in the file at all.
+/// A key as displayed, and its path in the file; none for values that are not in the file at all.
 pub struct Table<'p> {
     title: String,
     path: Option<Vec<Step<'p>>>,
@@ -229,7 +229,7 @@ impl<'t> Listing<'t> {
         }
     }
 
-    /// Those that are given: nobody has any by default.
+    /// The given grants: there are none by default.
     fn grants(&mut self, table: &Table<'_>, grants: &Grants) {
         let list = grants.list();
         for kind in GrantKind::ALL {

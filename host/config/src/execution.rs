@@ -1,10 +1,10 @@
-//! How a command runs, shown as a file would say it.
+//! The execution settings of a command, in the notation of a file.
 
 use bellwether_os::spawn::execution::{Bound, Execution, Notifies, ResourceLimits};
 
 use super::quantity::{show_duration, show_size};
 
-/// What the file says of how a command runs, but for the limits: the key, and what stands there.
+/// The execution settings of a command except its limits: the key and its value.
 pub fn execution_keys(execution: &Execution) -> Vec<(&'static str, String)> {
     let Execution {
         user,
@@ -38,7 +38,7 @@ pub fn execution_keys(execution: &Execution) -> Vec<(&'static str, String)> {
     .collect()
 }
 
-/// What the file says of the limits of a command: the key, and what stands there.
+/// The limits of a command: the key and its value.
 pub fn resource_limit_keys(limits: &ResourceLimits) -> Vec<(&'static str, String)> {
     let bound = |bound: Option<Bound>| {
         bound.map(|bound| match bound {

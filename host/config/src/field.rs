@@ -1,4 +1,4 @@
-//! Single values of a file, checked.
+//! Checks of single values of a file.
 
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::quantity::{
 };
 use super::source::Located;
 
-/// A name, if it is one.
+/// A name, if it is valid.
 pub(super) fn name<N>(
     findings: &mut Findings<'_>,
     text: &Located<String>,
@@ -24,7 +24,7 @@ pub(super) fn name<N>(
         .ok()
 }
 
-/// A duration within its bounds, or the default.
+/// A duration within its limits, or the default.
 pub(super) fn duration(
     findings: &mut Findings<'_>,
     key: &str,
@@ -50,7 +50,7 @@ pub(super) fn duration(
     }
 }
 
-/// A size in bytes within its bounds, if there is one.
+/// A size in bytes within its limits, if there is one.
 pub(super) fn size(
     findings: &mut Findings<'_>,
     key: &str,
@@ -61,7 +61,7 @@ pub(super) fn size(
     size_of_text(findings, key, &text.get().0, text.span(), bounds)
 }
 
-/// The same of a text that may also be something else.
+/// The same for a text that may also be something else.
 pub(super) fn size_of_text(
     findings: &mut Findings<'_>,
     key: &str,
@@ -86,8 +86,7 @@ pub(super) fn size_of_text(
     }
 }
 
-/// A key that must be there is not in the table at `path`. Says nothing if it
-/// was there and wrong in itself.
+/// A required key is missing in the table at `path`. Reports nothing if it was there with an error of its own.
 pub(super) fn missing(
     findings: &mut Findings<'_>,
     table: Range<usize>,

@@ -1,4 +1,4 @@
-//! What a file's checks need to know about the host: which programs and folders there are.
+//! Facts about the host for the checks of a file: its programs, folders and users.
 
 use std::path::{Path, PathBuf};
 
@@ -10,50 +10,50 @@ use bellwether_os::user;
 /// Why a program cannot be run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProgramProblem {
-    /// There is no file of this name.
+    /// There is no file with this name.
     Missing,
     /// It is in no folder of [`PROGRAM_PATH`](bellwether_os::spawn::program::PROGRAM_PATH).
     NotInPath,
-    /// There is something, but not a file that the daemon may execute.
+    /// It exists, but is not a file that the daemon may execute.
     NotExecutable,
 }
 
 /// Why a command cannot run as a user or with a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AccountProblem {
-    /// There is none of this name.
+    /// None has this name.
     Unknown,
-    /// It is another than the daemon's own, and only root may become another.
+    /// It differs from the daemon's own, and only root can change it.
     NotRoot,
-    /// A user by number, whose group nothing names.
+    /// The user is a number, and no group is given.
     NoGroup,
-    /// The list of them cannot be read.
+    /// The list of users or groups cannot be read.
     Unreadable(String),
 }
 
-/// Programs, folders and users. The host's own are [`ThisHost`]; [`AnyHost`] has them all.
+/// Programs, folders and users. Those of this host are [`ThisHost`]; [`AnyHost`] has all of them.
 pub trait HostFiles {
-    /// Whether a program can be run: an absolute path, a path relative to the root, or a bare
-    /// name to be looked for in [`PROGRAM_PATH`](bellwether_os::spawn::program::PROGRAM_PATH).
+    /// Whether a program can be run: an absolute path, a path relative to the root, or a name to be looked up in
+    /// [`PROGRAM_PATH`](bellwether_os::spawn::program::PROGRAM_PATH).
     fn program(&self, program: &str) -> Result<(), ProgramProblem>;
 
-    /// Whether there is a folder; a relative path is relative to the root.
+    /// Whether a folder exists; a relative path is relative to the root.
     fn is_directory(&self, path: &Path) -> bool;
 
-    /// Whether a command can run as this user; `has_group`: with a group that is named besides.
+    /// Whether a command can run as this user; `has_group`: with a group that is given in addition.
     fn user(&self, user: &str, has_group: bool) -> Result<(), AccountProblem>;
 
     /// Whether a command can run with this group.
     fn group(&self, group: &str) -> Result<(), AccountProblem>;
 
-    /// Whether what the daemon starts can be given and denied the rights of root.
+    /// Whether the daemon can grant and remove root's privileges for the programs that it starts.
     fn is_root(&self) -> bool;
 
-    /// Whether there is a file of variables to be read; a relative path is relative to the root.
+    /// Whether an environment file exists and is valid; a relative path is relative to the root.
     fn env_file(&self, path: &Path) -> Result<(), EnvFileError>;
 }
 
-/// The host the daemon runs on.
+/// The host that the daemon runs on.
 #[derive(Debug, Clone)]
 pub struct ThisHost {
     root: PathBuf,
@@ -106,8 +106,8 @@ fn accounts() -> Result<Accounts, AccountProblem> {
     Accounts::read().map_err(|error| AccountProblem::Unreadable(error.to_string()))
 }
 
-/// A host that has every program and folder: for simulations, and for files
-/// written on one machine for another.
+/// A host with every program and folder: for simulations, and for files that are written on one machine for
+/// another.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AnyHost;
 

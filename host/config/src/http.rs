@@ -64,10 +64,10 @@ fn wrong(
     mistake.help.clone_from(&error.help);
 }
 
-/// A bundle is never larger, in bytes.
+/// The maximum size of a bundle, in bytes.
 const MAX_BUNDLE: u64 = 4 << 20;
 
-/// Fills in the certificates of the bundle that the node's file names.
+/// Loads the certificates of the bundle that the node's file names.
 pub(super) fn with_bundle(root: &Path, mut node: Sourced<NodeSpec>) -> Result<Sourced<NodeSpec>, Mistakes> {
     let Some(path) = &node.spec.http.ca_bundle else { return Ok(node) };
     match certificates(&root.join(path)) {

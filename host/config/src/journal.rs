@@ -1,4 +1,4 @@
-//! `[journal]` of the node: how much of the past is kept.
+//! `[journal]` of the node: how much of the history is kept.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The operator's files.
+//! Reads the operator's files.
 //!
 //! ```text
 //!            structure            serde, module_file, node_file       cross_check
@@ -7,7 +7,7 @@
 //!               │                        │                               │
 //!               └──────────── mistakes, all of them at once ─────────────┘
 //! ```
-//! `validate`, the start of the daemon and a reload all go this one way.
+//! `validate`, the start of the daemon and a reload all use the same code.
 
 pub mod certificate;
 pub mod certificates;

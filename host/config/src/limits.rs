@@ -1,5 +1,5 @@
-//! What one run of a component may use: `[limits]` of the node, and `limits = { … }` of a
-//! checker or of a restart script, which goes before it key by key.
+//! The limits of one run of a component: `[limits]` of the node, and `limits = { … }` of a checker or of a restart
+//! script, which overrides it key by key.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -57,11 +57,11 @@ impl LimitsTable {
         self.concurrent_runs.as_ref().map(|runs| *runs.get())
     }
 
-    /// What is set, and sensible.
+    /// The keys that are set and valid.
     pub(super) fn own(&self, findings: &mut Findings<'_>) -> OwnLimits {
         let cpu = |findings: &mut Findings<'_>| {
             let text = self.cpu.as_ref()?;
-            // The default only takes the place of a mistake, and then the file is not used.
+            // The default is only a placeholder for an invalid value, and then the file is not used.
             Some(field::duration(findings, "cpu", Some(text), &CPU, *CPU.end()))
         };
         OwnLimits {
@@ -77,7 +77,7 @@ impl LimitsTable {
         }
     }
 
-    /// The same for one component of a module, which cannot say anything about all of them.
+    /// The same for one component of a module, which cannot set the limits of the whole node.
     pub(super) fn own_of_component(&self, findings: &mut Findings<'_>) -> OwnLimits {
         if let Some(runs) = &self.concurrent_runs {
             findings

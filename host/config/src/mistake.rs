@@ -1,7 +1,7 @@
-//! What is wrong in an operator's file, where, and what to do about it.
+//! Errors in an operator's file: the place, the message and the remedy.
 //!
-//! A mistake carries the line it is about, so that the terminal, the console
-//! and the journal show the same without the file at hand.
+//! An error contains the line it is about, so that the terminal, the console and the journal can show it without
+//! the file.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -33,12 +33,12 @@ pub struct Mistake {
     /// The marked range, in bytes from the beginning of `text`.
     #[schemars(with = "Range<usize>")]
     pub underline: Range<usize>,
-    /// The errors.
+    /// The error in one sentence.
     pub message: String,
     /// What was expected here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
-    /// What to do.
+    /// How to correct the error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
     /// The file is valid, but a program that it names is missing on this host.
@@ -47,7 +47,7 @@ pub struct Mistake {
 }
 
 impl Mistake {
-    /// A mistake at a place in a file that was read.
+    /// An error at a position in a file that was read.
     pub fn new(source: &Source, span: Range<usize>, message: impl Into<String>) -> Self {
         let place = source.place(&span);
         Self {
@@ -64,7 +64,7 @@ impl Mistake {
         }
     }
 
-    /// A mistake of a file as a whole: there is no line to show.
+    /// An error of a file as a whole: there is no line to show.
     pub fn of_file(file: &str, message: impl Into<String>) -> Self {
         Self {
             file: shown(file),
@@ -80,20 +80,20 @@ impl Mistake {
         }
     }
 
-    /// Says what was expected.
+    /// Sets what was expected.
     pub fn expected(&mut self, expected: impl Into<String>) -> &mut Self {
         self.expected = Some(shown(&expected.into()));
         self
     }
 
-    /// Says what to do.
+    /// Sets how to correct the error.
     pub fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help = Some(shown(&help.into()));
         self
     }
 }
 
-/// Files may be anybody's: what they say is quoted, and not obeyed.
+/// Files may be untrusted: their text is escaped.
 fn shown(text: &str) -> String {
     sentence(text, LONGEST).into_owned()
 }
@@ -113,12 +113,12 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// More than this many mistakes in one file are counted and not shown.
+/// The maximum number of errors that are shown for one file; further ones are counted.
 pub const MAX_MISTAKES: usize = 100;
 /// More than this many are not even described: a file may have a hundred thousand.
 const MAX_FOUND: usize = 1_000;
 
-/// Everything that is wrong in one file, in the order of the file. Never empty.
+/// All errors in one file, in the order of the file. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Mistakes(Vec<Mistake>);
@@ -149,7 +149,7 @@ impl Mistakes {
         self.0.iter()
     }
 
-    /// All of them with the lines they are about, for a terminal.
+    /// All of them with their lines, for a terminal.
     pub fn render(&self, color: bool) -> String {
         render(&self.0, color)
     }
@@ -169,7 +169,7 @@ impl<'a> IntoIterator for &'a Mistakes {
     }
 }
 
-/// One line a mistake, each as [`Mistake`] shows itself.
+/// One error on each line, in the [`Mistake`]'s own form.
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, mistake) in self.0.iter().enumerate() {
@@ -184,13 +184,13 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
-/// Mistakes with the lines they are about, for a terminal.
+/// Errors with their lines, for a terminal.
 pub fn render(mistakes: &[Mistake], color: bool) -> String {
     let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(100);
     let mut text = String::new();
     for mistake in mistakes {
-        // Only the line is not shown if this fails: say it in one line then.
+        // If this fails, only the line is not shown: show the error on one line then.
         if handler.render_report(&mut text, &Shown(mistake)).is_err() {
             text.push_str(&mistake.to_string());
             text.push('\n');
@@ -199,7 +199,7 @@ pub fn render(mistakes: &[Mistake], color: bool) -> String {
     text
 }
 
-/// A mistake as miette wants it.
+/// An error in the form for miette.
 #[derive(Debug)]
 struct Shown<'a>(&'a Mistake);
 
@@ -223,7 +223,7 @@ impl std::error::Error for Shown<'_> {}
 
 impl Diagnostic for Shown<'_> {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        // What cannot stand at the underlined text stands here.
+        // A message that does not fit beside the underlined text.
         let expected = self.0.expected.as_deref().filter(|_| !self.has_text());
         let parts: Vec<&str> = [expected, self.0.help.as_deref()].into_iter().flatten().collect();
         (!parts.is_empty()).then(|| Box::new(parts.join("; ")) as Box<dyn fmt::Display>)
@@ -240,7 +240,7 @@ impl Diagnostic for Shown<'_> {
     }
 }
 
-/// The one line that is known, with its number in the file.
+/// The single line of the source, with its number in the file.
 impl SourceCode for Shown<'_> {
     fn read_span<'a>(
         &'a self,
@@ -259,7 +259,7 @@ impl SourceCode for Shown<'_> {
     }
 }
 
-/// What has been found wrong so far in one file.
+/// The errors found so far in one file.
 #[derive(Debug)]
 pub(super) struct Findings<'s> {
     source: &'s Source,
@@ -278,7 +278,7 @@ impl<'s> Findings<'s> {
         Self { source, mistakes: Vec::new(), more: 0, last, left_out: BTreeSet::new() }
     }
 
-    /// Something is wrong here.
+    /// Adds an error at this position.
     pub(super) fn at(&mut self, span: Range<usize>, message: impl Into<String>) -> &mut Mistake {
         if self.is_full() {
             self.more += 1;
@@ -304,14 +304,14 @@ impl<'s> Findings<'s> {
         self.left_out.insert(path.to_owned());
     }
 
-    /// Whether anything under `path` was left out: whoever misses something
-    /// there would only complain about the same mistake again.
+    /// Whether anything under `path` is ignored: an error about a missing value there would only report the same
+    /// error again.
     pub(super) fn is_incomplete(&self, path: &str) -> bool {
         let from = (Bound::Included(path), Bound::Unbounded);
         self.left_out.range::<str, _>(from).next().is_some_and(|left_out| left_out.starts_with(path))
     }
 
-    /// Keeps only what the filter says, of what was found since `from`.
+    /// Keeps only the findings since `from` that match the filter.
     pub(super) fn retain_since(&mut self, from: usize, keep: impl Fn(&Mistake) -> bool) {
         if from < MAX_FOUND {
             self.more = 0;
@@ -324,7 +324,7 @@ impl<'s> Findings<'s> {
         &self.mistakes
     }
 
-    /// The result, if nothing is wrong.
+    /// The result, if there are no errors.
     pub(super) fn finish<T>(self, result: T) -> Result<T, Mistakes> {
         match Mistakes::and_more(self.mistakes, self.more) {
             Some(mistakes) => Err(mistakes),

@@ -1,4 +1,4 @@
-//! The shape of `modules/NAME.toml`, and what it comes to.
+//! The structure of `modules/NAME.toml`, and its specification.
 
 mod checker;
 mod command;
@@ -105,15 +105,15 @@ const KEPT_IS_WATCHED: &str = "a kept command is monitored automatically: \
     `[commands]` and `start = { run = [\"/path/to/app\"], keep = true }`";
 const DEFAULT_SCRIPT: &str = "command";
 const START_WITHIN: RangeInclusive<Duration> = SECOND..=DAY;
-/// Long enough for a database that recovers.
+/// Long enough for a database that has to recover.
 const DEFAULT_START_WITHIN: Duration = Duration::from_mins(15);
-/// What has left no trace after this has not been started, where the file does not say how long a start
-/// may take.
+/// An application without any trace after this time has not been started, if the file does not set the duration of
+/// a start.
 const DEFAULT_APPEAR_WITHIN: Duration = Duration::from_secs(90);
 const KEEP_TRYING: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(30 * 24);
 const BUDGET_WITHIN: RangeInclusive<Duration> = SECOND..=Duration::from_hours(30 * 24);
 const BACKOFF: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
-/// What the file comes to. What is wrong is among the findings, and then the result is worthless.
+/// The specification of the file. Errors are among the findings, and then the result must not be used.
 pub(super) fn module_spec(
     name: ModuleName,
     file: ModuleFile,

@@ -1,8 +1,8 @@
-//! The word that was probably meant.
+//! Finds the word that was probably meant.
 
 use strsim::damerau_levenshtein;
 
-/// Not more than this many words are offered.
+/// The maximum number of words that are offered.
 const MAX_OFFERED: usize = 5;
 
 /// The candidate that differs from `word` in at most a third of its letters, if there is one.
@@ -18,7 +18,7 @@ pub(super) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>)
         .map(|(_, candidate)| candidate)
 }
 
-/// The question, if there is a near candidate.
+/// The question, if there is a similar candidate.
 pub(super) fn did_you_mean<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<String> {
     nearest(word, candidates).map(|near| format!("did you mean `{near}`?"))
 }

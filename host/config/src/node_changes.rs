@@ -1,20 +1,20 @@
-//! What an edited `bellwether.toml` changes while the daemon runs.
+//! The changes in `bellwether.toml` while the daemon runs.
 
 use super::spec::NodeSpec;
 
-/// What differs between the file in force and the file as it is now.
+/// The differences between the active settings and the file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct NodeChanges {
-    /// Takes effect at once.
+    /// Changes that take effect immediately.
     pub now: Vec<&'static str>,
-    /// Takes effect when the daemon is started the next time.
+    /// Changes that take effect at the next start of the daemon.
     pub restart: Vec<&'static str>,
 }
 
 impl NodeChanges {
-    /// From the specification in force to another one.
+    /// From the active specification to another one.
     pub fn between(old: &NodeSpec, new: &NodeSpec) -> Self {
-        // Whoever adds a key has to think about this.
+        // A new key does not compile until it is handled here.
         let NodeSpec {
             name,
             health,

@@ -1,4 +1,4 @@
-//! The shape of `bellwether.toml`, and what it comes to.
+//! The structure of `bellwether.toml`, and its specification.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -144,7 +144,7 @@ const SHUTDOWN_WITHIN: RangeInclusive<Duration> = Duration::from_secs(1)..=Durat
 const DEFAULT_RESCAN: Duration = Duration::from_secs(1);
 const DEFAULT_HEALTH: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9010);
 
-/// What the file comes to. `host_name` names the node if the file does not.
+/// The specification of the file. `host_name` is the name of the node if the file sets none.
 pub(super) fn node_spec(file: NodeFile, host_name: &str, findings: &mut Findings<'_>) -> NodeSpec {
     let name = file.name.and_then(|name| field::name(findings, &name, NodeName::new));
     let health = file.health.unwrap_or_default();
@@ -244,7 +244,7 @@ fn trust(table: &TrustTable, findings: &mut Findings<'_>) -> TrustSpec {
     TrustSpec { require_signature, keys }
 }
 
-/// The addresses that are spoken for.
+/// The addresses that are used by listeners.
 #[derive(Default)]
 struct Listeners {
     taken: BTreeSet<(SocketAddr, String)>,
@@ -271,7 +271,7 @@ impl Listeners {
     }
 }
 
-/// Whether two listeners would be in each other's way. Port 0 is any free one.
+/// Whether two listeners conflict. Port 0 means any free port.
 fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let same_host = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
     same_host && a.port() == b.port() && a.port() != 0

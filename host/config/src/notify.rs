@@ -1,4 +1,4 @@
-//! `[[notify]]` of the node: who is told what happens, and how.
+//! `[[notify]]` of the node: the targets of notifications.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -21,61 +21,61 @@ use super::source::Located;
 /// One target of notifications.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NotifySpec {
-    /// Its name.
+    /// The name of the target.
     pub name: TargetName,
-    /// What it is told, and when.
+    /// Which notifications it gets, and when.
     pub policy: Policy,
-    /// One try may take so long.
+    /// The time limit of one attempt.
     pub timeout: Duration,
-    /// How it is told.
+    /// The way of delivery.
     pub way: WaySpec,
 }
 
-/// How a target is told.
+/// The ways of delivery.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WaySpec {
     /// By an HTTP request.
     Webhook(WebhookSpec),
-    /// Send an e-mail.
+    /// By e-mail, over SMTP.
     Email(EmailSpec),
-    /// By a program and its arguments, which gets the notification on its standard input.
+    /// By a program with its arguments, which gets the notification on its standard input.
     Command(Vec<String>),
 }
 
-/// `webhook = { … }`
+/// The settings of `webhook = { … }`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WebhookSpec {
-    /// Where to.
+    /// The URL, directly or in a file.
     pub url: UrlSpec,
-    /// Headers as they stand in the file, their names in small letters.
+    /// Headers as in the file, with names in lower case.
     pub headers: BTreeMap<String, HeaderValue>,
     /// Headers whose values are in files.
     pub secret_headers: BTreeMap<String, PathBuf>,
 }
 
-/// Some URLs are secrets themselves.
+/// The URL itself may be secret.
 #[derive(Debug, Clone, PartialEq)]
 pub enum UrlSpec {
-    /// As it stands in the file.
+    /// The URL as in the file.
     Plain(Uri),
-    /// In a file of its own.
+    /// The path of a file with the URL.
     File(PathBuf),
 }
 
-/// `email = { … }`
+/// The settings of `email = { … }`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EmailSpec {
-    /// The recipients.
+    /// The addresses of the recipients.
     pub to: Vec<Mailbox>,
-    /// The sender.
+    /// The address of the sender.
     pub from: Mailbox,
     /// The mail server's name or address.
     pub host: String,
-    /// Its port.
+    /// The port of the mail server.
     pub port: u16,
     /// How the connection is secured.
     pub tls: SmtpTls,
-    /// Who signs in there, and the file of the password.
+    /// The user to sign in as, and the file of the password.
     pub sign_in: Option<(String, PathBuf)>,
 }
 
@@ -92,7 +92,7 @@ pub enum SmtpTls {
     None,
 }
 
-/// A URL that a webhook may have, or why it is none.
+/// A URL that is valid for a webhook, or why it is not.
 pub fn webhook_url(text: &str) -> Result<Uri, &'static str> {
     let url: Uri = text.trim().parse().map_err(|_| "it is not a URL")?;
     match url.scheme_str() {
@@ -122,7 +122,7 @@ pub(super) struct NotifyTable {
     on: Option<Vec<TopicWord>>,
     /// Send an HTTP request (POST) with the notification as JSON.
     webhook: Option<Located<WebhookTable>>,
-    /// Send an e-mail.
+    /// Send an e-mail to the recipients.
     email: Option<Located<EmailTable>>,
     /// Run a program with its arguments, one string each; it gets the notification as JSON on its standard
     /// input, and exits with 0 if the notification was delivered. A path relative to the root has a slash in
@@ -160,7 +160,7 @@ enum TopicWord {
     Suspended,
     /// An operator gave a command.
     Command,
-    /// A file was refused.
+    /// A file was rejected.
     Refused,
     /// A component does not work and is quarantined.
     Quarantine,
@@ -207,10 +207,10 @@ struct WebhookTable {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct EmailTable {
-    /// The recipients.
+    /// The addresses of the recipients.
     #[schemars(required, length(min = 1), example = ["on-call@example.org"])]
     to: Option<Vec<Located<String>>>,
-    /// The sender.
+    /// The address of the sender.
     #[schemars(required, example = &"Bellwether <bellwether@example.org>")]
     from: Option<Located<String>>,
     /// The mail server, with its port unless it is the default one.
@@ -232,9 +232,9 @@ const REPEAT: RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(1);
 const GIVE_UP: RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from_hours(24 * 7);
 
-/// More targets than this are a mistake.
+/// The maximum number of targets.
 const MAX_TARGETS: usize = 32;
-/// No mail has more receivers.
+/// The maximum number of recipients of a mail.
 const MAX_TO: usize = 50;
 
 /// All targets of the file.
@@ -348,7 +348,7 @@ fn webhook(table: &Located<WebhookTable>, findings: &mut Findings<'_>) -> Option
     Some(WebhookSpec { url: url?, headers: plain, secret_headers: secret })
 }
 
-/// Those that the host sets itself.
+/// Headers that the host sets itself.
 const OWN_HEADERS: [&str; 5] =
     ["content-length", "content-type", "host", "idempotency-key", "transfer-encoding"];
 
@@ -430,7 +430,7 @@ fn server(text: &Located<String>, tls: SmtpTls, findings: &mut Findings<'_>) -> 
     };
     let named: Option<Authority> = text.get().parse().ok();
     let named = named.filter(|named| !named.host().is_empty() && !named.as_str().contains('@'));
-    // A port that is none is no port at all to this parser.
+    // This parser treats an invalid port as a missing one.
     let named = named.filter(|named| {
         named.port().is_some() || !named.as_str().contains("]:") && named.as_str().matches(':').count() != 1
     });

@@ -1,4 +1,4 @@
-//! `certificate` and `key` of a table of the node's file: what a listener speaks TLS with.
+//! `certificate` and `key` of a table of the node's file: the TLS certificate of a listener.
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ pub(super) fn pair(
     None
 }
 
-/// Makes the paths absolute, and makes sure that the files that the node's file names can be used.
+/// Makes the paths absolute, and checks that the files named in the node's file can be used.
 pub(super) fn with_pairs(root: &Path, mut node: Sourced<NodeSpec>) -> Result<Sourced<NodeSpec>, Mistakes> {
     let console = node.spec.console.as_mut().and_then(|console| console.pair.as_mut());
     let pairs = [("console", console), ("health", node.spec.health_pair.as_mut())];

@@ -1,4 +1,4 @@
-//! What of a module the core decides by.
+//! The part of a module's specification that the core decides by.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use super::spec::{
     Subject,
 };
 
-/// How long a restart script may think about a plan.
+/// The time limit of a restart script.
 const PLAN_WITHIN: Duration = Duration::from_secs(5);
-/// What a busy machine may add to the time between two answers of a checker.
+/// What a busy machine may add to the time between two results of a checker.
 const SPARE: Duration = Duration::from_secs(10);
 
 impl ModuleSpec {

@@ -9,24 +9,24 @@ use serde::Deserialize;
 /// Why a text is not a duration or a size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QuantityError {
-    /// A number with no unit behind it.
+    /// A number without a unit.
     #[error("the unit is missing")]
     NoUnit,
-    /// A unit nobody knows.
+    /// The unit is unknown.
     #[error("`{0}` is not a unit")]
     UnknownUnit(String),
-    /// A space somewhere.
+    /// The text contains a space.
     #[error("there is a space in it")]
     Space,
-    /// There should be a number.
+    /// A number is missing.
     #[error("a number is missing")]
     NoNumber,
-    /// More than can be counted.
+    /// The value is too large.
     #[error("the number is too large")]
     TooLarge,
 }
 
-/// A duration: whole numbers, each followed by `ms`, `s`, `m`, `h` or `d` (24 hours), added up.
+/// A duration: integers, each followed by `ms`, `s`, `m`, `h` or `d` (24 hours), added up.
 pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
     let mut rest = text;
     let mut total = Duration::ZERO;
@@ -51,8 +51,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
     }
 }
 
-/// A size in bytes: a whole number followed by `B`, `kB`, `MB`, `GB`, `TB` (powers of 1000) or
-/// `KiB`, `MiB`, `GiB`, `TiB` (powers of 1024).
+/// A size in bytes: an integer followed by `B`, `kB`, `MB`, `GB`, `TB` (powers of 1000) or `KiB`, `MiB`, `GiB`,
+/// `TiB` (powers of 1024).
 pub(crate) fn parse_size(text: &str) -> Result<u64, QuantityError> {
     let (number, unit, behind) = split_quantity(text)?;
     let factor: u64 = match unit {
@@ -74,14 +74,14 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, QuantityError> {
     number.checked_mul(factor).ok_or(QuantityError::TooLarge)
 }
 
-/// A duration as one writes it in a file, exact to the millisecond.
+/// A duration in the notation of files, exact to the millisecond.
 pub(crate) fn show_duration(duration: Duration) -> String {
     let mut rest = duration.as_millis();
     let mut text = String::new();
     for (unit, millis) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)] {
         let count = rest / millis;
         rest %= millis;
-        // `24h` is a day in everybody's ears; `1d` reads no better.
+        // `24h` is the usual way to write a day; `1d` is no more readable.
         if unit == "d" && count < 2 {
             rest += count * millis;
         } else if count > 0 {
@@ -92,7 +92,7 @@ pub(crate) fn show_duration(duration: Duration) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
-/// A size as one writes it in a file, exact.
+/// A size in the notation of files, exact.
 pub(crate) fn show_size(bytes: u64) -> String {
     let units: [(&str, u64); 8] = [
         ("TiB", 1 << 40),
@@ -110,7 +110,7 @@ pub(crate) fn show_size(bytes: u64) -> String {
     }
 }
 
-/// A number, the unit behind it, and what follows.
+/// A number, its unit, and the rest.
 fn split_quantity(text: &str) -> Result<(u64, &str, &str), QuantityError> {
     if text.contains(char::is_whitespace) {
         return Err(QuantityError::Space);
@@ -126,7 +126,7 @@ fn split_quantity(text: &str) -> Result<(u64, &str, &str), QuantityError> {
     Ok((number, unit, behind))
 }
 
-/// A duration before it is understood.
+/// A duration before it is parsed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub(super) struct DurationText(pub(super) String);
@@ -150,7 +150,7 @@ impl JsonSchema for DurationText {
     }
 }
 
-/// A size before it is understood.
+/// A size before it is parsed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub(super) struct SizeText(pub(super) String);

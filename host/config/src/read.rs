@@ -1,4 +1,4 @@
-//! From the files to specifications. Only this part of [`super`] reads files.
+//! Reads files into specifications. Only this part of [`super`] reads files.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -22,27 +22,27 @@ use super::source::{Source, Sourced};
 use super::spec::{ModuleSpec, NodeSpec};
 use super::structure;
 
-/// The node's file, in the root.
+/// The node's file, relative to the root.
 pub const NODE_FILE: &str = "bellwether.toml";
-/// The folder of the modules' files, in the root.
+/// The folder of the modules' files, relative to the root.
 pub const MODULES_FOLDER: &str = "modules";
-/// A file of an operator is never larger, in bytes.
+/// The maximum size of an operator's file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
-/// More files than this in the folder of modules are not read.
+/// The maximum number of files in the folder of modules.
 const MAX_MODULES: usize = 4096;
-/// Nor are more entries of any kind looked at.
+/// The maximum number of entries of any kind there.
 const MAX_ENTRIES: usize = 1 << 18;
 
-/// All files of a root, each read on its own.
+/// All files of a root, each read separately.
 #[derive(Debug, Clone)]
 pub struct RootReport {
-    /// This node.
+    /// The specification of this node.
     pub node: Result<Sourced<NodeSpec>, Mistakes>,
     /// By file name (`web.toml`), sorted.
     pub modules: Vec<(String, Result<Sourced<ModuleSpec>, Mistakes>)>,
 }
 
-/// This node, as `bellwether.toml` in the root describes it. No file: every default.
+/// The specification of this node from `bellwether.toml` in the root. Without the file: all defaults.
 pub fn read_node(root: &Path) -> Result<NodeSpec, Mistakes> {
     read_node_file(root).map(|node| node.spec)
 }
@@ -53,7 +53,7 @@ pub fn read_module(root: &Path, file: &Path) -> Result<ModuleSpec, Mistakes> {
     read_module_file(root, file).map(|module| module.spec)
 }
 
-/// All files of a root. What lies beside the `.toml` files of modules, and hidden files, is left alone.
+/// All files of a root. Other files beside the `.toml` files of modules, and hidden files, are ignored.
 pub fn read_root(root: &Path) -> RootReport {
     let folder = root.join(MODULES_FOLDER);
     let modules = match module_files(&folder) {
@@ -69,7 +69,7 @@ pub fn read_root(root: &Path) -> RootReport {
     RootReport { node: read_node_file(root), modules }
 }
 
-/// [`read_node`], with the text.
+/// [`read_node`], including the text.
 pub(crate) fn read_node_file(root: &Path) -> Result<Sourced<NodeSpec>, Mistakes> {
     let host_name = host::name();
     match read_text(&root.join(NODE_FILE), NODE_FILE) {
@@ -81,7 +81,7 @@ pub(crate) fn read_node_file(root: &Path) -> Result<Sourced<NodeSpec>, Mistakes>
     }
 }
 
-/// [`read_module`], with the text.
+/// [`read_module`], including the text.
 pub fn read_module_file(root: &Path, file: &Path) -> Result<Sourced<ModuleSpec>, Mistakes> {
     let path = root.join(file);
     let shown = path.strip_prefix(root).unwrap_or(&path).display().to_string();
@@ -97,8 +97,8 @@ pub fn read_module_file(root: &Path, file: &Path) -> Result<Sourced<ModuleSpec>,
     Ok(module)
 }
 
-/// The module of any file, whatever the file's name is, for a host that has every program: to be
-/// simulated. A relative path is relative to the root.
+/// The module of any file, whatever the file's name is, for a host that has every program: for a simulation. A
+/// relative path is relative to the root.
 pub fn read_module_as(root: &Path, name: ModuleName, file: &Path) -> Result<Sourced<ModuleSpec>, Mistakes> {
     let path = root.join(file);
     let shown = path.strip_prefix(root).unwrap_or(&path).display().to_string();
@@ -108,14 +108,14 @@ pub fn read_module_as(root: &Path, name: ModuleName, file: &Path) -> Result<Sour
     Ok(module)
 }
 
-/// The scenario of a file, to be played with this module. Mistakes name the file as it is given.
+/// The scenario of a file, for this module. Errors name the file as it is given.
 pub fn read_scenario(file: &Path, module: &ModuleSpec) -> Result<Scenario, Mistakes> {
     let shown = file.display().to_string();
     let text = read_text(file, &shown).map_err(|error| error.into_mistake(&shown))?;
     parse_scenario(&shown, &text, module).map(|scenario| scenario.spec)
 }
 
-/// The text of a scenario, to be played with this module; `file` is its path as mistakes show it.
+/// The text of a scenario, for this module; `file` is its path in errors.
 pub(crate) fn parse_scenario(
     file: &str,
     text: &str,
@@ -127,14 +127,14 @@ pub(crate) fn parse_scenario(
     })
 }
 
-/// The text of a `bellwether.toml`. `host_name` names the node if the file does not.
+/// Parses the text of a `bellwether.toml`. `host_name` is the name of the node if the file sets none.
 pub fn parse_node(text: &str, host_name: &str) -> Result<Sourced<NodeSpec>, Mistakes> {
     parse(NODE_FILE, text, node_schema(), |file: NodeFile, findings| {
         node_file::node_spec(file, host_name, findings)
     })
 }
 
-/// The text of a module's file; `file` is its path as mistakes show it.
+/// Parses the text of a module's file; `file` is its path in errors.
 pub fn parse_module(
     name: ModuleName,
     file: &str,
@@ -164,12 +164,12 @@ fn parse<F: DeserializeOwned, S>(
         None => None,
     };
     let spec = findings.finish(spec)?;
-    // Without a specification there is a mistake.
+    // Without a specification there is an error.
     let spec = spec.ok_or_else(|| Mistake::of_file(file, "the file cannot be understood"))?;
     Ok(Sourced { spec, source })
 }
 
-/// The names of the files in the folder of modules, sorted. No folder, no modules.
+/// The names of the files in the folder of modules, sorted. Without the folder, there are no modules.
 fn module_files(folder: &Path) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -185,7 +185,7 @@ fn module_files(folder: &Path) -> io::Result<Vec<String>> {
         }
     }
     names.sort();
-    // Backup files and the like are no modules, and take no module's place.
+    // Backup files and the like are not modules, and do not count towards the maximum.
     names.truncate(MAX_MODULES);
     Ok(names)
 }

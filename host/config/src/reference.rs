@@ -1,5 +1,5 @@
-//! The reference of the operator's files in prose, made of the descriptions that the schemas have: every
-//! key with its meaning, its default and an example.
+//! The reference of the operator's files, generated from the descriptions in the schemas: every key with its
+//! meaning, its default and an example.
 
 use std::fmt::Write as _;
 
@@ -29,9 +29,9 @@ pub fn reference() -> String {
 
 struct Page<'s> {
     text: String,
-    /// Tables that are described already, by their keys.
+    /// Tables that have been described already, by their keys.
     seen: Vec<(&'s Value, String)>,
-    /// It is about the node's file, which has keys that a module's may not have.
+    /// Whether it is the node's file, which has keys that a module's may not have.
     node: bool,
 }
 
@@ -43,11 +43,11 @@ impl<'s> Page<'s> {
     }
 
     fn line(&mut self, text: &str) {
-        // To a String nothing fails to be written.
+        // Writing to a String cannot fail.
         let _ = writeln!(self.text, "{text}");
     }
 
-    /// The keys of one table that hold a value.
+    /// The keys of one table that have a value.
     fn keys(&mut self, schema: &Value, path: &str) {
         let node = self.node;
         let rows = rows(schema, |value| node || !is_of_the_node(value));
@@ -68,7 +68,7 @@ impl<'s> Page<'s> {
         }
     }
 
-    /// The tables inside, each with a section of its own.
+    /// The nested tables, each with a section of its own.
     fn tables(&mut self, schema: &'s Value, path: &str) {
         for (key, value) in properties(schema) {
             let inner = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
@@ -108,16 +108,16 @@ impl<'s> Page<'s> {
     }
 }
 
-/// What stands under a key.
+/// The kind of a key's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// A text, a number, a list of them, or a component's own settings.
     Value,
-    /// One table.
+    /// A single nested table.
     Table,
     /// Several tables of one kind, without names.
     List,
-    /// Several tables of one kind, each under a name.
+    /// Several tables of one kind, each with a name.
     Named,
 }
 
@@ -141,7 +141,7 @@ fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
     schema.get("properties").and_then(Value::as_object).into_iter().flatten()
 }
 
-/// The keys of one table that hold a value, as far as they are wanted.
+/// The keys of one table that have a value and are wanted.
 fn rows(schema: &Value, wanted: impl Fn(&Value) -> bool) -> Vec<String> {
     properties(schema)
         .filter(|(_, value)| Kind::of(value) == Kind::Value && wanted(value))
@@ -149,7 +149,7 @@ fn rows(schema: &Value, wanted: impl Fn(&Value) -> bool) -> Vec<String> {
         .collect()
 }
 
-/// Whether a key is a mistake in a module's file, although the table has it there as well.
+/// Whether a key is an error in a module's file, although the schema of the table has it.
 fn is_of_the_node(schema: &Value) -> bool {
     description(schema).starts_with("For the node alone")
 }
@@ -183,7 +183,7 @@ fn row(key: &str, schema: &Value, required: bool) -> String {
     format!("| `{key}` | {} | {} | {} |", cell(&meaning), cell(&default), cell(&example))
 }
 
-/// The description without the sentence that tells the default, and that.
+/// The description without the sentence about the default, and that sentence.
 fn meaning_and_default(description: &str) -> (String, Option<String>) {
     let text = description.replace('\n', " ");
     let Some((before, after)) = text.split_once("Default: ") else { return (text, None) };
@@ -192,14 +192,13 @@ fn meaning_and_default(description: &str) -> (String, Option<String>) {
     (meaning, Some(default.to_owned()))
 }
 
-/// The words that a text may be, and what they mean.
+/// The possible words of a text, and their meanings.
 fn words(schema: &Value) -> Vec<(&str, &str)> {
     let choices = schema.get("oneOf").and_then(Value::as_array).into_iter().flatten();
     choices.filter_map(|choice| Some((choice.get("const")?.as_str()?, description(choice)))).collect()
 }
 
-/// As it stands behind the `=`. A key has one example of its own; the several ones of its type may be out of
-/// its range.
+/// In the form after the `=`. A key has one example of its own; the examples of its type may be out of its range.
 fn example(key: &str, schema: &Value, default: &str) -> Option<String> {
     let examples = schema.get("examples").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     if let [own] = examples {
@@ -222,14 +221,14 @@ fn example(key: &str, schema: &Value, default: &str) -> Option<String> {
     of_its_type.or_else(|| examples.first().map(written))
 }
 
-/// That a default begins with: `100 000`, `1 for processes`.
+/// The beginnings of defaults: `100 000`, `1 for processes`.
 fn number(default: &str) -> Option<String> {
     let number = default.chars().take_while(|c| c.is_ascii_digit() || *c == ' ');
     let digits: String = number.filter(char::is_ascii_digit).collect();
     (!digits.is_empty()).then_some(digits)
 }
 
-/// As TOML has it. What examples consist of is written in it as in JSON, but for the `=` in tables.
+/// In the notation of TOML. Examples are written in it as in JSON, except for the `=` in tables.
 fn written(value: &Value) -> String {
     match value {
         Value::Array(items) => format!("[{}]", items.iter().map(written).collect::<Vec<_>>().join(", ")),
@@ -241,7 +240,7 @@ fn written(value: &Value) -> String {
     }
 }
 
-/// In one line of a table.
+/// For one line of a table.
 fn cell(text: &str) -> String {
     text.replace('\n', " ").replace('|', "\\|").trim().to_owned()
 }

@@ -1,4 +1,4 @@
-//! The shape of a scenario, and what it comes to for the module that it is played with.
+//! The structure of a scenario, and its specification for a module.
 
 mod event;
 mod expect;
@@ -80,9 +80,9 @@ struct StepTable {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum ThenWord {
-    /// It runs.
+    /// The application runs afterwards.
     Running,
-    /// It is stopped.
+    /// The application is stopped afterwards.
     Stopped,
 }
 
@@ -90,10 +90,10 @@ const SECOND: Duration = Duration::from_secs(1);
 const LASTS: RangeInclusive<Duration> = SECOND..=Duration::from_hours(366 * 24);
 const TAKES: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(366 * 24);
 
-/// A scenario whose `for` is wrong has no end that anything could be behind.
+/// If `for` is invalid, the scenario has no end, and no event can be after it.
 const UNKNOWN: Duration = Duration::MAX;
 
-/// What the file comes to. What is wrong is among the findings, and then the result is worthless.
+/// The specification of the file. Errors are among the findings, and then the result must not be used.
 pub(super) fn scenario(
     source: &Source,
     file: ScenarioFile,
@@ -135,7 +135,7 @@ pub(super) fn scenario(
     }
 }
 
-/// What the tables of a scenario are checked against.
+/// The data that the tables of a scenario are checked against.
 struct Cues<'c, 's> {
     module: &'c ModuleSpec,
     lasts: Duration,
@@ -181,13 +181,13 @@ impl Cues<'_, '_> {
         at
     }
 
-    /// How long something lasts; it may outlast the scenario.
+    /// The duration of something; it may be longer than the scenario.
     fn length(&mut self, key: &str, text: &Located<DurationText>) -> Duration {
         field::duration(self.findings, key, Some(text), &TAKES, Duration::ZERO)
     }
 }
 
-/// What was probably meant, or what there is.
+/// What was probably meant, or what exists.
 fn expected<'n>(word: &str, names: impl Iterator<Item = &'n str> + Clone) -> String {
     nearest::did_you_mean(word, names.clone()).unwrap_or_else(|| format!("expected {}", nearest::list(names)))
 }

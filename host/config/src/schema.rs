@@ -1,8 +1,7 @@
-//! The JSON Schemas of the operator's files, generated from their shapes.
+//! The JSON Schemas of the operator's files, generated from their structures.
 //!
-//! Editors complete and check with them, and reading checks keys and types
-//! against the same: what an editor accepts is what is read. They are kept in
-//! `host/config/schema`, and a test says when they are out of date.
+//! Editors use them for completion and checks, and reading a file checks keys and types against the same schemas:
+//! both accept the same files. They are stored in `host/config/schema`, and a test fails when they are outdated.
 
 use std::sync::OnceLock;
 
@@ -40,10 +39,10 @@ fn generate<T: JsonSchema>() -> Value {
     settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
-/// TOML has no null: what may be missing is simply not required.
+/// TOML has no null: optional keys are simply not required.
 fn remove_null(schema: &mut Schema) {
     let Some(object) = schema.as_object_mut() else { return };
-    // Where numbers come from in the code is of no use to an editor.
+    // The formats of numbers in the code are useless for an editor.
     object.remove("format");
     if let Some(Value::Array(types)) = object.get_mut("type") {
         types.retain(|name| name != "null");
@@ -57,7 +56,7 @@ fn remove_null(schema: &mut Schema) {
     match options.as_mut_slice() {
         [Value::Object(only)] => {
             for (key, value) in std::mem::take(only) {
-                // The field's own description says more than its type's.
+                // The field's own description is more specific than its type's.
                 object.entry(key).or_insert(value);
             }
         }

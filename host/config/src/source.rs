@@ -1,4 +1,4 @@
-//! The text of a file, and where in it something stands.
+//! The text of a file, and the positions in it.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -17,22 +17,22 @@ pub struct Source {
     newlines: Vec<usize>,
 }
 
-/// A file's specification together with the text it came from, so that
-/// whatever is found later can still be shown in the file.
+/// A file's specification together with its text, so that errors that are found later can still be shown in the
+/// file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sourced<T> {
-    /// What the file says.
+    /// The content of the file.
     pub spec: T,
-    /// The file.
+    /// The text of the file.
     pub source: Source,
 }
 
-/// One step on the way to a value in a file.
+/// One step of the path to a value in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step<'a> {
-    /// Into a table.
+    /// Into a table, by its key.
     Key(&'a str),
-    /// Into a list, from 0.
+    /// Into a list, by the index from 0.
     Index(usize),
 }
 
@@ -49,12 +49,12 @@ impl Source {
         self.newlines.partition_point(|newline| *newline < at) + 1
     }
 
-    /// Its name, relative to the root.
+    /// Its path, relative to the root.
     pub fn file(&self) -> &str {
         &self.file
     }
 
-    /// What it says.
+    /// The whole text of it.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -72,7 +72,7 @@ impl Source {
         locate_in(self.table().get_ref(), path).1.unwrap_or(0..0)
     }
 
-    /// Where a span begins, with its line. A span that does not fit the text is made to fit.
+    /// The beginning of a span, with its line. A span that does not fit the text is adjusted.
     pub(super) fn place(&self, span: &Range<usize>) -> Place {
         let start = floor_char(&self.text, span.start);
         let number = self.line(start);
@@ -109,17 +109,17 @@ pub(super) struct Place {
     pub(super) underline: Range<usize>,
 }
 
-/// Of a very long line, so many bytes before the mistake are shown,
+/// For a very long line, the number of bytes that are shown before the error,
 const MAX_BEFORE: usize = 160;
-/// and so many behind its beginning.
+/// and the number of bytes after its beginning.
 const MAX_AFTER: usize = 160;
 
 fn floor_char(text: &str, at: usize) -> usize {
     text.floor_char_boundary(at)
 }
 
-/// Where the last key of `path` itself stands, or the nearest thing around it; the beginning of the file if there is nothing
-/// of the kind.
+/// The position of the last key of `path` itself, or of the nearest table around it; the beginning of the file if
+/// there is neither.
 pub(super) fn locate_key_in(table: &DeTable<'_>, path: &[Step<'_>]) -> Range<usize> {
     if let Some((Step::Key(name), around)) = path.split_last()
         && let (Some(DeValue::Table(table)), _) = locate_in(table, around)
@@ -130,7 +130,7 @@ pub(super) fn locate_key_in(table: &DeTable<'_>, path: &[Step<'_>]) -> Range<usi
     locate_in(table, path).1.unwrap_or(0..0)
 }
 
-/// The value at `path`, if there is one, and its span or that of the nearest thing around it.
+/// The value at `path`, if there is one, and its span or that of the nearest table around it.
 pub(super) fn locate_in<'t, 'i>(
     table: &'t DeTable<'i>,
     path: &[Step<'_>],
@@ -151,7 +151,7 @@ pub(super) fn locate_in<'t, 'i>(
     (Some(value.get_ref()), Some(value.span()))
 }
 
-/// A value that remembers where it stands.
+/// A value with its position.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(transparent, bound = "T: Deserialize<'de>")]
 pub(super) struct Located<T>(Spanned<T>);
@@ -180,12 +180,12 @@ impl<T: JsonSchema> JsonSchema for Located<T> {
     }
 }
 
-/// Which entry of `[[checker]]` has which name; of several with the same name, the first.
+/// The index of each name in `[[checker]]`; if several have the same name, that of the first.
 #[derive(Debug, Default)]
 pub(super) struct CheckerPlaces<'t>(HashMap<&'t str, usize>);
 
 impl<'t> CheckerPlaces<'t> {
-    /// Those of this file.
+    /// The names in this file.
     pub(super) fn of(table: &'t DeTable<'_>) -> Self {
         let mut places = HashMap::new();
         if let Some(DeValue::Array(checkers)) = table.get("checker").map(Spanned::get_ref) {
@@ -200,12 +200,12 @@ impl<'t> CheckerPlaces<'t> {
         Self(places)
     }
 
-    /// The entry of this name.
+    /// The index of this name.
     pub(super) fn index(&self, name: &str) -> Option<usize> {
         self.0.get(name).copied()
     }
 
-    /// The way to a key of the checker of this name; nothing if the file does not have it.
+    /// The path of a key of the checker with this name; `None` if the file does not have it.
     pub(super) fn path(&self, name: &str, key: &'static str) -> Vec<Step<'static>> {
         let index = self.index(name);
         index.map(|index| vec![Step::Key("checker"), Step::Index(index), Step::Key(key)]).unwrap_or_default()

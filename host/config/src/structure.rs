@@ -1,8 +1,8 @@
-//! The first pass over a file: every syntax error, unknown key and wrong type at once.
+//! The first pass over a file: reports every syntax error, unknown key and wrong type at once.
 //!
-//! A deserialiser stops at its first error and knows the others only one at a
-//! time. So the keys are walked against the JSON Schema of the file, whatever
-//! is wrong is told and left out, and the second pass works on what remains.
+//! A deserialiser stops at its first error and reports the others only one at a time. Therefore the keys are
+//! compared with the JSON Schema of the file, errors are reported and their values ignored, and the second pass
+//! works on the rest.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -15,8 +15,8 @@ use super::mistake::Findings;
 use super::nearest;
 use super::source::Source;
 
-/// The tables of a file, without what is wrong in itself. `None` after a
-/// syntax error: what follows one is guesswork.
+/// The tables of a file, without invalid values. `None` after a syntax error, because the rest of the file cannot
+/// be interpreted reliably.
 pub(super) fn check<'s>(
     source: &'s Source,
     schema: &Value,
@@ -66,14 +66,14 @@ fn syntax_error(source: &Source, message: &str, span: Range<usize>, findings: &m
         }
         _ => (message, expected, None),
     };
-    // Where something is missing there is nothing to underline but its line.
+    // For a missing value, there is nothing to underline except its line.
     let span = if span.is_empty() { whole_line(source.text(), span.start) } else { span };
     let mistake = findings.at(span, message);
     mistake.expected = expected;
     mistake.help = help.map(str::to_owned);
 }
 
-/// The line around a place, without the blanks around it.
+/// The line around a position, without the blanks around it.
 fn whole_line(text: &str, at: usize) -> Range<usize> {
     let at = text.floor_char_boundary(at);
     let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
@@ -101,11 +101,11 @@ fn trusted_lines(text: &str, broken: &BTreeSet<usize>) -> Vec<bool> {
         .collect()
 }
 
-/// Where the walk is.
+/// The present position of the walk.
 struct Place {
-    /// As findings and conversions name it: `checker[1].process`.
+    /// In the notation of findings and conversions: `checker[1].process`.
     path: String,
-    /// As the operator wrote it: `[[checker]]`, `checker.process`.
+    /// In the notation of the file: `[[checker]]`, `checker.process`.
     title: String,
 }
 
@@ -254,7 +254,7 @@ impl Walk<'_, '_> {
             return self.findings.count();
         }
         let keys = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
-        // A key that is there already is not what was meant, unless it may stand there again.
+        // A key that exists already was not meant, unless it may be repeated.
         let is_free = |key: &str, inner: &Value| {
             type_of(inner) == Some("array") || !present.iter().any(|other| other == key)
         };
@@ -318,7 +318,7 @@ fn property<'s>(schema: &'s Value, key: &str) -> Option<&'s Value> {
     schema.get("properties").and_then(|properties| properties.get(key))
 }
 
-/// What is meant stands there already, and may stand there once.
+/// The suggested key exists already, and may occur only once.
 fn stands_already(schema: &Value, key: &str) -> String {
     match property(schema, key).and_then(type_of) {
         Some("object") => format!("`{key}` exists already: put the key there"),
@@ -326,17 +326,17 @@ fn stands_already(schema: &Value, key: &str) -> String {
     }
 }
 
-/// A component's own settings are easily written one level too high.
+/// A component's own settings are often written one level too high.
 fn takes_config(free: &[&str]) -> Option<String> {
     free.contains(&"config").then(|| "the settings of a component go into `config = { … }`".to_owned())
 }
 
 fn type_of(schema: &Value) -> Option<&str> {
-    // Several words are a choice of constants, each with its own type.
+    // Several words are alternative constants, each with its own type.
     schema.get("type").and_then(Value::as_str).filter(|_| words_of(schema).is_empty())
 }
 
-/// The words a text may be, if it is a choice.
+/// The possible words of a text, if it has alternatives.
 fn words_of(schema: &Value) -> Vec<&str> {
     let constants = schema.get("oneOf").and_then(Value::as_array).into_iter().flatten();
     let constants = constants.filter_map(|option| option.get("const"));
@@ -357,7 +357,7 @@ fn describe(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// In which other tables of the file a key of this name is known.
+/// The other tables of the file that have a key with this name.
 fn places_of_key(schema: &Value, name: &str, place: &Place, found: &mut Vec<String>) {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
     for (key, inner) in properties {

@@ -1,4 +1,4 @@
-//! `[telemetry]` of the node: where metrics and records are exported to.
+//! `[telemetry]` of the node: the export of metrics and records.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The whole way from text to specification or mistakes.
+//! From text to specification or errors.
 
 mod console;
 mod cross;
@@ -26,7 +26,7 @@ use super::read::parse_module;
 use super::source::Sourced;
 use super::spec::ModuleSpec;
 
-/// A module that is right.
+/// A valid module file.
 pub(super) const GOOD: &str = r#"
 [restart]
 script = "command"
@@ -60,7 +60,7 @@ fn parse(text: &str) -> Result<Sourced<ModuleSpec>, Mistakes> {
     parse_module(ModuleName::new("web").unwrap(), "modules/web.toml", text, &AnyHost)
 }
 
-/// The mistakes of a module's text as a terminal shows them.
+/// The errors in a module's text, as a terminal shows them.
 fn mistakes(text: &str) -> String {
     parse(text).expect_err("the text should have a mistake").render(false)
 }

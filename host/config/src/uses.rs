@@ -1,4 +1,4 @@
-//! Which components a module's file uses, and what each of them is granted there.
+//! The components that a module's file uses, and their grants.
 
 use bellwether_core::grant::{GrantKind, GrantRequest, Grants, missing};
 use bellwether_core::id::{CheckerName, ComponentName, ModuleName};
@@ -8,27 +8,27 @@ use super::cross_check::ComponentKind;
 use super::source::{CheckerPlaces, Sourced, Step, locate_in, locate_key_in};
 use super::spec::{ModuleSpec, Subject};
 
-/// One place where a module's file names a component.
+/// One use of a component in a module's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComponentUse {
-    /// Whose file.
+    /// The module of the file.
     pub module: ModuleName,
-    /// Which file, relative to the root.
+    /// The path of the file, relative to the root.
     pub file: String,
-    /// The line where its grants stand, or else where it is named, from 1. The file may not name
-    /// the restart script, which then is the standard one: 1.
+    /// The line of its grants, or else of its name, from 1. If the file does not name the restart script, it is the
+    /// standard one: 1.
     pub line: usize,
-    /// Which checker; none if it is the restart script.
+    /// The checker; `None` if it is the restart script.
     pub checker: Option<CheckerName>,
-    /// What it is used as.
+    /// Whether it is used as checker or restart script.
     pub kind: ComponentKind,
-    /// Which component.
+    /// The name of the component.
     pub component: ComponentName,
-    /// What it is granted.
+    /// The grants of this use.
     pub grants: Grants,
 }
 
-/// A file that is read once for all places in it.
+/// The source, prepared for looking up several positions.
 struct Parsed<'t> {
     table: &'t DeTable<'t>,
     checkers: CheckerPlaces<'t>,
@@ -81,18 +81,18 @@ impl Sourced<ModuleSpec> {
 }
 
 impl ComponentUse {
-    /// What the component asks for and is not granted here.
+    /// The grants that the component requests and does not have here.
     pub fn missing(&self, asked: &[GrantRequest]) -> Vec<GrantRequest> {
         missing(asked, &self.grants)
     }
 
-    /// What it is granted here and asks for in no form.
+    /// The grants here that it does not request in any form.
     pub fn unasked(&self, asked: &[GrantRequest]) -> Vec<(GrantKind, String)> {
         let is_asked = |kind: GrantKind| asked.iter().any(|request| request.kind == kind.word());
         self.grants.list().into_iter().filter(|(kind, _)| !is_asked(*kind)).collect()
     }
 
-    /// What it is, for people: ``checker `home` ``, `restart script`.
+    /// A description for users: ``checker `home` ``, `restart script`.
     pub fn title(&self) -> String {
         match &self.checker {
             Some(checker) => format!("checker `{checker}`"),

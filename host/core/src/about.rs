@@ -1,4 +1,4 @@
-//! What a component says of itself.
+//! A component's description of itself.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::grant::GrantRequest;
 
-/// What a component says of itself.
+/// A component's description of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct About {
@@ -18,13 +18,13 @@ pub struct About {
     pub summary: String,
     /// A JSON Schema of its configuration; empty if it takes none.
     pub config_schema: String,
-    /// What it would like to be allowed.
+    /// The grants that it requests.
     pub grants: Vec<GrantRequest>,
-    /// Room to grow.
+    /// Extensions of later versions.
     pub attributes: Vec<(String, String)>,
 }
 
-/// For `inspect` and the log.
+/// The form for `inspect` and the log.
 impl fmt::Display for About {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}: {}", self.name, self.version, self.summary)

@@ -1,4 +1,4 @@
-//! Who may do what, and for how long.
+//! Roles and sign-ins: who may do what, and for how long.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,20 +11,19 @@ mod throttle;
 pub use self::session::{IDLE, LIFE, ONE_TIME, ONE_TIME_MOST, Use};
 pub use self::throttle::{Rule, Throttle};
 
-/// What a person or a program may do. Each role may do all that the ones before it may.
+/// What a user or a program may do. Each role may do everything that the roles before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Look at everything but users and tokens.
+    /// View everything except users and tokens.
     Monitor,
-    /// Also command modules, and run checkers.
+    /// Also give commands to modules, and run checkers.
     Control,
     /// Also approve components, and manage users and tokens.
     Admin,
 }
 
 impl Role {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::Monitor, Self::Control, Self::Admin];
 
     /// The word for it, in files, the CLI and the API.
@@ -36,7 +35,7 @@ impl Role {
         }
     }
 
-    /// Whether this role is enough for what needs `needed`.
+    /// Whether this role includes `needed`.
     pub fn may(self, needed: Self) -> bool {
         self >= needed
     }
@@ -50,7 +49,7 @@ impl fmt::Display for Role {
 
 /// A word that is not the name of a role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no role: expected monitor, control or admin")]
+#[error("`{0}` is not a role: expected monitor, control or admin")]
 pub struct UnknownRole(String);
 
 impl FromStr for Role {

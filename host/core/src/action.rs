@@ -1,4 +1,4 @@
-//! Everything the core can ask for. No choice is left in an action.
+//! The actions that the core requests. An action leaves no decision open.
 
 use std::time::Duration;
 
@@ -8,102 +8,80 @@ use crate::memory::ModuleMemory;
 use crate::plan::{PlanRequest, StepAction};
 use crate::record::Record;
 
-/// What to do.
+/// An action for the daemon to carry out.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Run this checker now and then by its schedule, until told otherwise.
-    /// Takes the place of an earlier watch of the same checker.
+    /// Run this checker by its schedule, until [`Unwatch`](Self::Unwatch). Replaces an earlier watch of the same
+    /// checker.
     Watch {
-        /// Of which module.
         module: ModuleName,
-        /// Which checker.
         checker: CheckerName,
-        /// To be said with each observation.
+        /// Repeated in each observation.
         generation: Generation,
-        /// The application is just starting or expected to change: look more often.
+        /// The application is starting or expected to change: check more often.
         eager: bool,
     },
     /// Stop running this checker.
-    Unwatch {
-        /// Of which module.
-        module: ModuleName,
-        /// Which checker.
-        checker: CheckerName,
-    },
-    /// Ask the restart script. Answered by [`PlanMade`](crate::event::Event::PlanMade).
+    Unwatch { module: ModuleName, checker: CheckerName },
+    /// Ask the restart script for a plan. Answered by [`PlanMade`](crate::event::Event::PlanMade).
     MakePlan {
-        /// Of which module.
         module: ModuleName,
-        /// To be said with the answer.
+        /// Repeated in the answer.
         attempt: AttemptId,
-        /// What the script is told.
+        /// The request to the script.
         request: PlanRequest,
-        /// How long it may think.
+        /// The time limit of the script.
         timeout: Duration,
     },
-    /// Carry out a step. Answered by [`StepEnded`](crate::event::Event::StepEnded).
-    /// The steps that only need time or a verdict are the core's own and never come here.
+    /// Carry out a step. Answered by [`StepEnded`](crate::event::Event::StepEnded). Steps that only wait for time
+    /// or a verdict are handled in the core and never become an action.
     RunStep {
-        /// Of which module.
         module: ModuleName,
-        /// To be said with the answer.
+        /// Repeated in the answer.
         attempt: AttemptId,
-        /// Likewise.
         step: usize,
-        /// What to do.
         action: StepAction,
-        /// How long the core will wait before it cancels.
+        /// How long the core waits before it cancels.
         timeout: Duration,
     },
-    /// Give up a step that was asked for: end its command, forget its wait.
+    /// Cancel a step that was requested: end its command, or abandon its wait.
     CancelStep {
-        /// Of which module.
         module: ModuleName,
-        /// Which attempt.
         attempt: AttemptId,
-        /// Which step of it.
+        /// The step of that attempt.
         step: usize,
     },
-    /// End every process that the module keeps, at once (SIGKILL to its group).
-    /// What the host does when there is no plan for a forced stop, or it fails.
-    /// Answered by [`StepEnded`](crate::event::Event::StepEnded) with step 0.
+    /// Kill every process that the module keeps, immediately (SIGKILL to its group). The default when there is no
+    /// plan for a forced stop, or when it fails. Answered by [`StepEnded`](crate::event::Event::StepEnded) with
+    /// step 0.
     KillKept {
-        /// Of which module.
         module: ModuleName,
-        /// To be said with the answer.
+        /// Repeated in the answer.
         attempt: AttemptId,
     },
-    /// Look whether what the module runs has ended, now that a plan to stop it is done.
-    /// Answered by [`StepEnded`](crate::event::Event::StepEnded) with step 0: an error
-    /// names what still runs.
+    /// Check whether everything that the module runs has ended, after a plan to stop it is done. Answered by
+    /// [`StepEnded`](crate::event::Event::StepEnded) with step 0: an error names what still runs.
     LookStopped {
-        /// Of which module.
         module: ModuleName,
-        /// To be said with the answer.
+        /// Repeated in the answer.
         attempt: AttemptId,
-        /// What has been told to end may take so long.
+        /// The time limit for processes that were asked to exit.
         within: Duration,
     },
-    /// Remember this of a module, so that it outlives the daemon.
-    Remember {
-        /// Of which module.
-        module: ModuleName,
-        /// What.
-        memory: Box<ModuleMemory>,
-    },
-    /// Write this down.
+    /// Persist this state of a module, so that it outlives the daemon.
+    Remember { module: ModuleName, memory: Box<ModuleMemory> },
+    /// Add a record to the journal.
     Record(Record),
-    /// A command's answer.
+    /// Answer a command of a user.
     Answer {
-        /// Whose.
         request: RequestId,
-        /// What became of it.
+        /// The outcome of the command.
         outcome: CommandOutcome,
     },
 }
 
 impl Action {
-    /// Whether something is done, and not only written down.
+    /// Whether it does something, and is not only a record.
     pub(crate) fn is_more_than_writing(&self) -> bool {
         !matches!(self, Self::Record(_) | Self::Remember { .. })
     }

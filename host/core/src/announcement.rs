@@ -1,4 +1,4 @@
-//! When a load balancer that never asks is told by a command what the health answer is.
+//! When a command notifies a load balancer that does not probe of the health answer.
 //!
 //! ```text
 //!                     began                    ended well
@@ -8,26 +8,26 @@
 //!         └── again after a wait ──┘      ▼ by now              ▼
 //!                                  as soon as it has ended: told of (no)
 //! ```
-//! One command at a time, so that the last word is the true one. Nobody remembers across daemons what was
-//! told: each daemon says it once at its start.
+//! One command at a time, so that the last notification is the right one. What was announced is not remembered
+//! across daemons: each daemon announces once at its start.
 
 use std::time::Duration;
 
 use crate::moment::Moment;
 
-/// A command that failed is run again after this long, then after twice as long, and so on.
+/// A command that failed is retried after this long, then after twice as long, and so on.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// The wait is never longer.
+/// The longest delay of a retry.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// What one module's load balancer has been told.
+/// What one module's load balancer has been notified of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Announcement {
-    /// The last word that has arrived.
+    /// The last answer that was announced successfully.
     told: Option<bool>,
-    /// The word whose command is running.
+    /// The answer whose command is running.
     telling: Option<bool>,
-    /// How often in a row the command of a word has failed, and when it may be run again.
+    /// How often in a row the command for an answer has failed, and when it may be retried.
     failed: Option<Failed>,
 }
 
@@ -39,29 +39,30 @@ struct Failed {
 }
 
 impl Announcement {
-    /// The word that is to be said now, if any. `ready` is the health answer.
+    /// The answer that has to be announced now, if any. `ready` is the present health answer.
     pub fn due(&self, ready: bool, now: Moment) -> Option<bool> {
         let waits = self.failed.is_some_and(|failed| failed.word == ready && now < failed.again);
         let said = self.told == Some(ready) && self.failed.is_none();
         (self.telling.is_none() && !said && !waits).then_some(ready)
     }
 
-    /// When to ask again, if only time is waited for.
+    /// When to ask again, if it only depends on time.
     pub fn next(&self) -> Option<Moment> {
         self.failed.filter(|_| self.telling.is_none()).map(|failed| failed.again)
     }
 
-    /// Whether a command runs.
+    /// Whether a command is running.
     pub fn is_telling(&self) -> bool {
         self.telling.is_some()
     }
 
-    /// The command of this word runs.
+    /// The command for this answer was started.
     pub fn began(&mut self, word: bool) {
         self.telling = Some(word);
     }
 
-    /// It has ended. Returns whether that is news: the first failure in a row is, and every success.
+    /// The command has ended. Returns whether that is worth a record: the first failure in a row is, and every
+    /// success.
     pub fn ended(&mut self, well: bool, now: Moment) -> bool {
         let Some(word) = self.telling.take() else { return false };
         if well {
@@ -134,7 +135,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens, once the answer stays and commands work again, it is told within the longest wait.
+        /// Whatever happens, once the answer stays the same and commands succeed again, it is announced within the
+        /// longest delay.
         #[test]
         fn the_last_word_is_the_true_one(turns in proptest::collection::vec((any::<bool>(), any::<bool>(), 0u32..2000), 0..50), ready in any::<bool>()) {
             let mut announcement = Announcement::default();

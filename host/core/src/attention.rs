@@ -1,4 +1,4 @@
-//! How much a module needs to be looked at, for all who show several of them: worst first.
+//! The urgency of a module, for lists of modules: worst first.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,32 +7,32 @@ use crate::snapshot::{CheckerView, ModuleView};
 use crate::state::StateName;
 use crate::verdict::Verdict;
 
-/// How much a module needs to be looked at, the worst first.
+/// The urgency of a module, the worst first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Attention {
-    /// It should serve and does not, and nothing under way will change that for certain.
+    /// It should serve and does not, and nothing in progress is certain to change that.
     Down,
-    /// It does not serve, and something is under way.
+    /// It does not serve, and something is in progress.
     Moving,
-    /// A person has taken it out of automatic care: suspended, or stopped.
+    /// An operator has taken it out of automatic care: suspended, or stopped.
     Held,
-    /// It serves, and something about it is not well.
+    /// It serves, but something about it is wrong.
     Warned,
-    /// It serves.
+    /// It serves, and nothing is wrong.
     #[default]
     Well,
 }
 
 impl Attention {
-    /// All of them, the worst first.
+    /// All values, the worst first.
     pub const ALL: [Self; 5] = [Self::Down, Self::Moving, Self::Held, Self::Warned, Self::Well];
 
-    /// What a module needs.
+    /// The urgency of a module.
     pub fn of(module: &ModuleView) -> Self {
         let ready = module.ready;
         match module.state {
-            // A failure is one also while it is suspended.
+            // A failure counts also while it is suspended.
             StateName::Failed => Self::Down,
             StateName::Stopped => Self::Held,
             _ if module.desired.suspended => Self::Held,
@@ -46,18 +46,18 @@ impl Attention {
         }
     }
 
-    /// What several modules need: what the worst of them needs.
+    /// The urgency of several modules: that of the worst.
     pub fn of_all<'a>(modules: impl IntoIterator<Item = &'a ModuleView>) -> Self {
         modules.into_iter().map(Self::of).min().unwrap_or(Self::Well)
     }
 }
 
-/// Whether the next incident finds no restart left.
+/// Whether no restart is left for the next incident.
 pub fn spent(module: &ModuleView) -> bool {
     module.restarts > 0 && module.restarts >= module.restarts_allowed
 }
 
-/// Whether a checker is worth a look although the module serves.
+/// Whether a checker needs attention although the module serves.
 fn ails(checker: &CheckerView) -> bool {
     let told = |last: &std::sync::Arc<_>| {
         let last: &crate::observation::Observation = last;

@@ -1,4 +1,4 @@
-//! How many automatic restarts are left, and how long to wait before the next.
+//! The number of remaining automatic restarts, and the delay before the next one.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -33,53 +33,53 @@ impl Budget {
         })
     }
 
-    /// Nothing has happened later than `now`: the clock was set back since.
+    /// Limits all times to `now`: the clock was set back since.
     pub fn no_later_than(&mut self, now: Moment) {
         for at in &mut self.spent {
             *at = (*at).min(now);
         }
     }
 
-    /// A person looked at it: count from zero.
+    /// An operator has acted: count from zero.
     pub fn reset(&mut self) {
         self.spent.clear();
     }
 }
 
-/// An application that was up for less than this was not up: it ended as soon as it was started.
+/// An application that was up for less than this did not come up: it ended as soon as it was started.
 const AT_ONCE: Duration = Duration::from_millis(250);
-/// A wait is not longer than this or a part of the time for which it has not worked, whichever is
-/// longer: what was missing for a minute is used soon after it is there, and what was missing for
-/// hours is asked for seldom.
+/// A delay is at most this long, or a fraction of the time for which the application has not worked, whichever is
+/// longer: a dependency that was missing for a minute is used soon after it is back, and one that was missing for
+/// hours is tried rarely.
 const PATIENT: Duration = Duration::from_secs(15);
 const PATIENT_PART: u32 = 10;
 
-/// How often in a row it did not work.
+/// The failures in a row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Streak {
-    /// The next wait is the first one, doubled one time less than this.
+    /// The next delay is the first one, doubled one time less than this.
     tries: u32,
-    /// So many failures in a row.
+    /// The number of failures in a row.
     #[serde(default)]
     failures: u32,
-    /// When the application was last seen to come up.
+    /// When the application last came up.
     up_since: Option<Moment>,
     /// Since when it has not worked for long enough to have recovered.
     #[serde(default)]
     failing_since: Option<Moment>,
 }
 
-/// What follows from a failure.
+/// The consequences of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failure {
-    /// How long to wait before the next try.
+    /// The delay before the next attempt.
     pub wait: Duration,
-    /// So many failures in a row, this one included.
+    /// The number of failures in a row, including this one.
     pub number: u32,
     /// For how long it has not worked.
     pub failing_for: Duration,
-    /// The application was up, and had been well before: what failed it is new. Else it has not started,
-    /// or fails for what failed it before.
+    /// The application was up, and had been healthy before: the cause is new. Otherwise it has not started, or
+    /// fails for the same cause as before.
     pub is_new: bool,
 }
 
@@ -89,10 +89,9 @@ impl Streak {
         self.up_since = Some(now);
     }
 
-    /// The application failed, or did not start. Says how long to wait before
-    /// the next try: not at all if it was up and had been well before, else longer
-    /// each time. `jitter` in 0..=1 takes off up to a quarter, so that nodes which
-    /// fail together do not return together.
+    /// The application failed, or did not start. Returns the delay before the next attempt: none if it was up and
+    /// had been healthy before, otherwise longer each time. `jitter` in 0..=1 shortens it by up to a quarter, so
+    /// that nodes which fail together do not return together.
     pub fn failed(&mut self, policy: &BackoffPolicy, jitter: f64, now: Moment) -> Failure {
         let up_for = self.up_since.take().map(|since| now.since(since));
         if up_for.is_some_and(|up| up >= policy.max) {
@@ -115,13 +114,13 @@ impl Streak {
         Failure { wait, number: self.failures, failing_for, is_new }
     }
 
-    /// Nothing has happened later than `now`: the clock was set back since.
+    /// Limits all times to `now`: the clock was set back since.
     pub fn no_later_than(&mut self, now: Moment) {
         self.up_since = self.up_since.map(|at| at.min(now));
         self.failing_since = self.failing_since.map(|at| at.min(now));
     }
 
-    /// A person looked at it: count from zero.
+    /// An operator has acted: count from zero.
     pub fn reset(&mut self) {
         *self = Self::default();
     }
@@ -171,7 +170,7 @@ mod tests {
         }
         assert_eq!(waits[..7], [1, 2, 4, 8, 15, 15, 15]);
         assert_eq!(waits.last(), Some(&60));
-        // What the operator says is not cut short.
+        // The operator's own setting is not shortened.
         let slow = BackoffPolicy { first: Duration::from_secs(30), max: Duration::from_mins(1) };
         assert_eq!(Streak::default().failed(&slow, 0.0, at(0)).wait.as_secs(), 30);
     }

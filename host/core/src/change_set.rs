@@ -1,4 +1,4 @@
-//! Which of the files that have changed go into force now, and which wait.
+//! Which of the changed files are activated now, and which wait.
 //!
 //! ```text
 //!   changed ──▶ one set with all it was changed together with ──▶ every one good, and
@@ -6,32 +6,29 @@
 //!                                                    in force, all of the set ◀─┘ │ no
 //!                                                          held, all of the set ◀─┘
 //! ```
-//! A module's file and the components that it names are connected. Connected
-//! files that were changed together (the same batch) go into force together or
-//! not at all. And nothing goes into force that would leave a module whose
-//! config its component does not take, until the other file fits, too.
+//! A module's file and the components that it names are connected. Connected files that were changed together (the
+//! same batch) are activated together or not at all. And nothing is activated that would leave a module with a
+//! config that its component does not accept, until the other file matches, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::ModuleName;
 
-/// A file: a module's, or a component's.
+/// A file of a module or of a component.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum File<C> {
-    /// A module's file.
     Module(ModuleName),
-    /// A component.
     Component(C),
 }
 
-/// How far a changed file has come.
+/// The stage of a changed file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readiness {
     /// Still being written, read, compiled or tried.
     Coming,
-    /// Could go into force.
+    /// It can be activated.
     Good,
-    /// Cannot.
+    /// It cannot be activated.
     Bad,
 }
 
@@ -40,62 +37,62 @@ pub enum Readiness {
 pub struct ChangedFile<C> {
     /// Files with the same number were changed together.
     pub batch: u64,
-    /// How far it has come.
+    /// Whether it can be activated.
     pub readiness: Readiness,
-    /// For a module's file that could be read, the components that it names now.
+    /// For a valid module's file, the components that it names now.
     pub names: BTreeSet<C>,
 }
 
-/// What is in force, and what has changed.
+/// The active files, and those that have changed.
 #[derive(Debug, Clone)]
 pub struct Picture<C> {
-    /// The modules in force, and the components that each names.
+    /// The active modules, and the components that each names.
     pub in_force: BTreeMap<ModuleName, BTreeSet<C>>,
     /// What has changed and is not in force.
     pub changed: BTreeMap<File<C>, ChangedFile<C>>,
 }
 
-/// Which version of a file.
+/// A version of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
-    /// The one in force.
+    /// The version that is active.
     InForce,
-    /// The one that has changed.
+    /// The version on disk that differs from it.
     New,
 }
 
-/// Why a good file waits.
+/// Why a valid file waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hold<C> {
-    /// It was changed together with this file, which is not in force.
+    /// It was changed together with this file, which is not active.
     With(File<C>),
-    /// It does not fit what this file says.
+    /// It does not match the content of this file.
     Misfit(File<C>, String),
 }
 
-/// What to do.
+/// Which files to activate, and which to hold back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision<C> {
-    /// These go into force, at one moment.
+    /// These are activated, all at the same time.
     pub apply: BTreeSet<File<C>>,
-    /// These are good and wait.
+    /// These are valid and wait.
     pub held: BTreeMap<File<C>, Hold<C>>,
 }
 
-/// Whether a version of a module fits a version of a component that it names; else why not.
+/// Whether a version of a module matches a version of a component that it names; otherwise why not.
 pub type Fit<'f, C> = &'f dyn Fn(&ModuleName, Version, &C, Version) -> Result<(), String>;
 
-/// Decides. Whatever it says to apply, together with what is in force, is without misfits that
-/// were not in force before; and no held set could be applied besides.
+/// Decides which files to activate. Together with the active files, they have no mismatches that were not active
+/// before; and no held set could be activated in addition.
 pub fn decide<C: Ord + Clone>(picture: &Picture<C>, fit: Fit<'_, C>) -> Decision<C> {
     let mut held = BTreeMap::new();
     let sets = sets(picture, &mut held);
     let mut apply: BTreeSet<File<C>> = sets.iter().flatten().cloned().collect();
-    // Each round takes at least one set away.
+    // Each round removes at least one set.
     while let Some((out, with, why)) = misfit(picture, &apply, fit) {
         take_away(&sets, &mut apply, &mut held, &out, with, why);
     }
-    // What was taken away because of a set that went as well may do by itself.
+    // A set that was removed because of another set that was removed later may be valid by itself.
     while let Some(set) = sets.iter().find(|set| could_go_besides(picture, set, &apply, fit)) {
         held.retain(|file, _| !set.contains(file));
         apply.extend(set.iter().cloned());
@@ -103,7 +100,7 @@ pub fn decide<C: Ord + Clone>(picture: &Picture<C>, fit: Fit<'_, C>) -> Decision
     Decision { apply, held }
 }
 
-/// The files that were changed together, if all of them are good. The good ones of the others are held.
+/// The files that were changed together, if all of them are valid. The valid ones of the others are held.
 fn sets<C: Ord + Clone>(
     picture: &Picture<C>,
     held: &mut BTreeMap<File<C>, Hold<C>>,
@@ -139,7 +136,7 @@ fn readiness<C: Ord>(picture: &Picture<C>, file: &File<C>) -> Option<Readiness> 
     picture.changed.get(file).map(|change| change.readiness)
 }
 
-/// Whether two changed files are connected and of one batch.
+/// Whether two changed files are connected and belong to one batch.
 fn together<C: Ord>(picture: &Picture<C>, one: &File<C>, other: &File<C>) -> bool {
     let ((File::Module(module), File::Component(component))
     | (File::Component(component), File::Module(module))) = (one, other)
@@ -152,7 +149,7 @@ fn together<C: Ord>(picture: &Picture<C>, one: &File<C>, other: &File<C>) -> boo
     batch(one) == batch(other) && (names(new) || names(picture.in_force.get(module)))
 }
 
-/// The first misfit that would come into force: the file to take away, the other one, and why.
+/// The first mismatch that would become active: the file to remove, the other one, and why.
 fn misfit<C: Ord + Clone>(
     picture: &Picture<C>,
     apply: &BTreeSet<File<C>>,
@@ -178,7 +175,7 @@ fn misfit<C: Ord + Clone>(
                 continue;
             }
             if let Err(why) = fit(module, of_module, component, of_component) {
-                // A person mends the module's file sooner than a component.
+                // An operator corrects the module's file rather than a component.
                 return Some(match of_module {
                     Version::New => (file, other, why),
                     Version::InForce => (other, file, why),

@@ -1,41 +1,39 @@
-//! A chart of what checkers measured: which one is asked for, and the answer.
+//! A chart of measurements: the query, and the answer.
 
 use crate::id::{CheckerName, ModuleName};
 use crate::measurements::Bucket;
 
-/// Which measurements.
+/// The query for a chart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChartQuery {
-    /// Of this module.
     pub module: ModuleName,
     /// Of this checker only.
     pub checker: Option<CheckerName>,
-    /// From, in seconds after the Unix epoch.
+    /// The beginning, in seconds since the Unix epoch.
     pub since: i64,
-    /// To, likewise.
+    /// The end, in seconds since the Unix epoch.
     pub until: i64,
-    /// So many buckets at most for each number; at least one.
+    /// The maximum number of buckets for each series; at least one.
     pub points: u64,
 }
 
-/// What was measured.
+/// The measurements in a range of time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chart {
-    /// How much time a bucket stands for, in seconds.
+    /// The length of a bucket, in seconds.
     pub step_s: i64,
-    /// By checker and name.
+    /// Ordered by checker and name.
     pub series: Vec<ChartSeries>,
 }
 
-/// One number of one checker.
+/// One measurement of one checker.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChartSeries {
-    /// Whose.
     pub checker: String,
-    /// `duration`, or as the checker says.
+    /// `duration`, or the checker's own name for it.
     pub name: String,
-    /// Likewise.
+    /// The checker's own unit.
     pub unit: String,
-    /// The latest last; nothing stands for a time without a run.
+    /// Ordered by time; there are no buckets for times without a run.
     pub buckets: Vec<Bucket>,
 }

@@ -1,4 +1,4 @@
-//! What a person may ask for, and the three kinds of answer.
+//! The commands of users, and their possible outcomes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What a person asks of a module.
+/// A command for a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Command {
@@ -16,18 +16,17 @@ pub enum Command {
     Stop,
     /// Drain, stop and start.
     Restart,
-    /// Go on watching, act on nothing (maintenance).
+    /// Keep monitoring, take no action (maintenance).
     Suspend,
-    /// Act again.
+    /// End the suspension of automatic actions.
     Resume,
     /// Forget counted restarts and a failure.
     Reset,
-    /// Checkers on probation are right as they are: act on them.
+    /// Confirm that checkers on probation are correct: act on them.
     Confirm,
 }
 
 impl Command {
-    /// All of them.
     pub const ALL: [Self; 7] =
         [Self::Start, Self::Stop, Self::Restart, Self::Suspend, Self::Resume, Self::Reset, Self::Confirm];
 
@@ -58,14 +57,14 @@ impl FromStr for Command {
     }
 }
 
-/// A command with what was said beside it.
+/// A command with its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
     /// What is asked for.
     pub command: Command,
-    /// For how long, of a suspension. Nothing: until somebody resumes it.
+    /// The duration of a suspension. `None`: until it is resumed.
     pub lasts: Option<Duration>,
-    /// Why, in one line, if that was said. It is written down, and never shown to load balancers.
+    /// The reason in one line, if one was given. It is recorded, and never sent to load balancers.
     pub reason: Option<String>,
 }
 
@@ -75,17 +74,17 @@ impl From<Command> for Order {
     }
 }
 
-/// No suspension for a time is longer.
+/// The maximum duration of a suspension.
 pub const LASTS_AT_MOST: Duration = Duration::from_hours(30 * 24);
-/// No reason for a command has more characters.
+/// The maximum length of a reason, in characters.
 pub const MAX_REASON: usize = 200;
 
-/// A text that cannot be the reason for a command.
+/// A text that is not a valid reason for a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the reason: expected one line of at most {max} characters", max = MAX_REASON)]
 pub struct BadReason;
 
-/// The reason for a command, as a person has typed it; nothing if nothing was typed.
+/// The reason for a command, as typed by a user; `None` if it is empty.
 ///
 /// # Errors
 /// If it is more than one line, or too long.
@@ -100,7 +99,7 @@ pub fn reason(typed: &str) -> Result<Option<String>, BadReason> {
     Ok(Some(reason.to_owned()))
 }
 
-/// Who gave a command, as it is written down: with the reason in brackets if one was given.
+/// The user who gave a command, as recorded: with the reason in brackets if one was given.
 pub fn with_reason(by: &str, reason: Option<&str>) -> String {
     match reason {
         Some(reason) if !reason.is_empty() => format!("{by} ({reason})"),
@@ -108,15 +107,15 @@ pub fn with_reason(by: &str, reason: Option<&str>) -> String {
     }
 }
 
-/// What became of a command.
+/// The outcome of a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", content = "detail", rename_all = "kebab-case")]
 pub enum CommandOutcome {
-    /// It will be done. Says what will happen.
+    /// It will be carried out. Describes what will happen.
     Accepted(String),
-    /// There is nothing to do. Says why.
+    /// There is nothing to do, for this reason.
     AlreadySo(String),
-    /// It will not be done.
+    /// It is not carried out.
     Denied(DeniedReason),
 }
 
@@ -136,13 +135,13 @@ pub enum DeniedReason {
     /// A prerequisite is down.
     #[error("the module waits for checker `{0}` and will start automatically when it is up")]
     Waiting(String),
-    /// What the person saw when deciding is not so any more.
+    /// The state that the user decided on has changed.
     #[error("it has changed since you looked: it is {0} now")]
     Moved(String),
-    /// The role of the caller is not enough.
+    /// The caller's role does not include the command.
     #[error("commands need the role {}", crate::permission::COMMANDS_NEED)]
     Forbidden,
-    /// No node would serve the module then, and the command was not confirmed.
+    /// No node would serve the module, and the command was not confirmed.
     #[error("no other node serves it, and the command is not confirmed by the module's name")]
     Unconfirmed,
     /// The daemon itself is ending.

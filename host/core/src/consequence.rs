@@ -1,6 +1,6 @@
-//! What a command will do, said before it is given.
+//! The effect of a command, described before it is given.
 //!
-//! The same words everywhere a person confirms: the console, the terminal, the API.
+//! The same words wherever a user confirms: the console, the terminal, the API.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,23 +10,22 @@ use crate::moment::plain;
 use crate::snapshot::ModuleView;
 use crate::state::StateName;
 
-/// What a command will do to one module on one node.
+/// The effect of a command on one module on one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Consequence {
-    /// Which command.
     pub command: Command,
-    /// Why it makes no sense at present; nothing if it does.
+    /// Why it has no effect at present; `None` if it has one.
     pub idle: Option<String>,
-    /// What happens, a sentence each, in the order in which it happens.
+    /// What happens, one sentence each, in the order in which it happens.
     pub sentences: Vec<String>,
-    /// The load balancer is told no because of it.
+    /// The health check fails because of it.
     pub takes_out: bool,
-    /// Nobody serves the module then: this is the last node that is ready.
+    /// No node will serve the module: this is the last node that is ready.
     pub last_ready: bool,
 }
 
 impl Consequence {
-    /// Of `command` here, if `others` more nodes are ready for this module now.
+    /// The effect of `command` here, if `others` more nodes are ready for this module now.
     pub fn of(module: &ModuleView, command: Command, others: usize) -> Self {
         let takes_out = module.ready && matches!(command, Command::Stop | Command::Restart);
         let idle = idle(module, command);
@@ -38,13 +37,13 @@ impl Consequence {
         Self { command, idle, sentences, takes_out, last_ready: takes_out && others == 0 }
     }
 
-    /// Of every command, in the order of [`Command::ALL`].
+    /// The effects of all commands, in the order of [`Command::ALL`].
     pub fn of_all(module: &ModuleView, others: usize) -> Vec<Self> {
         Command::ALL.into_iter().map(|command| Self::of(module, command, others)).collect()
     }
 }
 
-/// Why nothing would come of it.
+/// Why the command would have no effect.
 fn idle(module: &ModuleView, command: Command) -> Option<String> {
     use StateName as S;
     let why = match (command, module.state) {
@@ -58,7 +57,7 @@ fn idle(module: &ModuleView, command: Command) -> Option<String> {
         (Command::Stop, S::Stopping) if !module.desired.started => "it is already being stopped",
         (Command::Stop, S::Draining) if !module.desired.started => "it is draining, then stops",
         (Command::Restart, S::Stopped) => "it is stopped: start it",
-        // One for a time can be changed, and one without end takes its place.
+        // A suspension with a duration can be changed, and one without can replace it.
         (Command::Suspend, _) if until_resumed(module) => "it is suspended",
         (Command::Resume, _) if !module.desired.suspended => "it is not suspended",
         (Command::Reset, state) if state != S::Failed && module.restarts == 0 => "no restarts are counted",
@@ -123,7 +122,7 @@ fn sentences(module: &ModuleView, command: Command) -> Vec<String> {
     said
 }
 
-/// A person's command counts from zero.
+/// A user's command resets the budget.
 fn counted(module: &ModuleView) -> Option<String> {
     let of = module.restarts_allowed;
     let none_left = if spent(module) { ", none left" } else { "" };

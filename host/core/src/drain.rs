@@ -1,37 +1,36 @@
-//! How long health says no before an application that serves is stopped.
+//! How long the health check fails before a serving application is stopped.
 //!
-//! A load balancer learns of a drain by its own probes, and most of them turn away only after several
-//! answers. A drain that is shorter than that cuts off requests that are still being sent.
+//! A load balancer learns of a drain by its own probes, and most of them stop sending requests only after several
+//! answers. A shorter drain cuts off requests that are still being sent.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A load balancer that has been told so many times has turned away: three or fewer in all that are common,
-/// and as many again for those that are set to be patient.
+/// A load balancer that has had this many negative answers has stopped sending requests: three or fewer suffice for
+/// all common ones, and as many again for those with higher thresholds.
 const ANSWERS: u32 = 6;
-/// Unless the file says otherwise, a drain is never shorter: there may be load balancers that have
-/// not been noticed yet.
+/// The shortest drain, unless the file sets one: there may be load balancers that have not been noticed yet.
 const LEAST: Duration = Duration::from_secs(15);
-/// Nor longer: what asks more rarely is no load balancer that a person would wait for.
+/// The longest drain: a client that probes less often is not a load balancer that an operator would wait for.
 const MOST: Duration = Duration::from_secs(90);
-/// Half of the time in which the daemon ends.
+/// Half of the time in which the daemon shuts down.
 const MOST_AT_THE_END: Duration = Duration::from_secs(30);
 
-/// What a module's file says of it.
+/// The drain that a module's file sets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Drain {
-    /// Nothing: until those that ask regularly have been told six times.
+    /// Not set: until every client that probes regularly has had six answers.
     #[default]
     UntilHeard,
-    /// That long, whoever asks.
+    /// This long, whatever probes.
     #[serde(untagged)]
     For(Duration),
 }
 
 impl Drain {
-    /// How long it is for a module about which the slowest of those that ask regularly asks this often.
+    /// Its length for a module that the slowest regular client probes at this interval.
     pub fn lasts(self, probed_every: Option<Duration>) -> Duration {
         match self {
             Self::For(time) => time,
@@ -39,7 +38,7 @@ impl Drain {
         }
     }
 
-    /// The same while the daemon ends, which takes a minute at most unless its file says otherwise: there
+    /// The same while the daemon shuts down, which takes a minute at most unless its file says otherwise: there
     /// must be time left to stop the application.
     pub fn lasts_at_the_end(self, probed_every: Option<Duration>) -> Duration {
         match self {
@@ -48,7 +47,6 @@ impl Drain {
         }
     }
 
-    /// The longest that it may be.
     pub fn longest(self) -> Duration {
         match self {
             Self::For(time) => time,
@@ -63,7 +61,7 @@ impl From<Duration> for Drain {
     }
 }
 
-/// How long a drain ought to be for those that ask, if it is shorter than that.
+/// The recommended length for the present clients, if it is shorter than that.
 pub fn needed_instead(drain: Duration, probed_every: Option<Duration>) -> Option<Duration> {
     let needed = needed(probed_every).min(MOST);
     (drain < needed).then_some(needed)

@@ -1,4 +1,4 @@
-//! Everything the core can be told.
+//! The events that the core handles.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,15 +15,15 @@ use crate::policy::ModulePolicy;
 use crate::record::RecordKind;
 use crate::shutdown::Shutdown;
 
-/// What a person wants of a module. It outlives the daemon.
+/// The desired state of a module. It outlives the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DesiredState {
     /// The application should run.
     pub started: bool,
-    /// Nothing should be acted on.
+    /// Automatic actions are suspended.
     pub suspended: bool,
-    /// Until then; nothing if it is until somebody resumes it.
+    /// The end of the suspension; `None` if it lasts until it is resumed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspended_until: Option<Moment>,
 }
@@ -34,118 +34,100 @@ impl Default for DesiredState {
     }
 }
 
-/// What happened.
+/// An event for the core.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
-    /// A module's file was read for the first time, or differs from before.
+    /// A module's file was read for the first time, or has changed.
     ModuleLoaded {
-        /// Which module.
         module: ModuleName,
-        /// What the file says.
+        /// The content of the file.
         policy: Arc<ModulePolicy>,
-        /// What the last core knew of it; counts only for a module that is new to this one.
+        /// The state that the last core persisted; used only for a module that is new to this one.
         memory: Option<Box<ModuleMemory>>,
     },
-    /// A module's file is gone: stop watching. The application is left as it is.
-    ModuleRemoved {
-        /// Which module.
-        module: ModuleName,
-    },
+    /// A module's file was removed: stop monitoring. The application is left as it is.
+    ModuleRemoved { module: ModuleName },
     /// A checker has run.
     Observed {
-        /// Of which module.
         module: ModuleName,
-        /// Which checker.
         checker: CheckerName,
         /// As it was in the [`Watch`](crate::action::Action::Watch) that this answers.
         generation: Generation,
-        /// What it saw.
         observation: Observation,
     },
-    /// The restart script has answered, or cannot.
+    /// The restart script has answered, or has failed.
     PlanMade {
-        /// Of which module.
         module: ModuleName,
         /// As it was in the [`MakePlan`](crate::action::Action::MakePlan) that this answers.
         attempt: AttemptId,
         /// The plan, or why there is none.
         plan: Result<Plan, PlanError>,
     },
-    /// A step has been carried out, or could not be.
+    /// A step has been carried out, or has failed.
     StepEnded {
-        /// Of which module.
         module: ModuleName,
         /// As it was in the [`RunStep`](crate::action::Action::RunStep) that this answers.
         attempt: AttemptId,
-        /// Likewise.
         step: usize,
-        /// What came of it: a word for the journal, or the reason why not.
+        /// The outcome: a text for the journal, or the reason why it failed.
         result: Result<String, StepError>,
     },
-    /// The node lacks what a step of this attempt needs (descriptors, memory, processes, room on
-    /// the disk): that it fails says nothing of the application. Comes before its
-    /// [`StepEnded`](Self::StepEnded).
+    /// The node lacks a resource for a step of this attempt (descriptors, memory, processes, disk space): its
+    /// failure says nothing about the application. Comes before its [`StepEnded`](Self::StepEnded).
     Starved {
-        /// Of which module.
         module: ModuleName,
         /// As it was in the [`RunStep`](crate::action::Action::RunStep) that it is about.
         attempt: AttemptId,
     },
-    /// A step is carried out later: what the last run of its command has left has to end first. Comes
-    /// before its [`StepEnded`](Self::StepEnded), at most once.
+    /// A step is delayed: leftovers of the last run of its command have to end first. Comes before its
+    /// [`StepEnded`](Self::StepEnded), at most once.
     StepDelayed {
-        /// Of which module.
         module: ModuleName,
         /// As it was in the [`RunStep`](crate::action::Action::RunStep) that it is about.
         attempt: AttemptId,
-        /// Likewise.
         step: usize,
         /// What is waited for: `waiting for 1 process of the last run: postgres 4711`.
         reason: String,
-        /// For at most so long; the time of the step begins then.
+        /// The maximum delay; the time limit of the step begins after it.
         within: Duration,
     },
-    /// Somebody asks for something.
+    /// A user gives a command.
     Commanded {
         /// To be answered with [`Action::Answer`](crate::action::Action::Answer).
         request: RequestId,
-        /// Of which module.
         module: ModuleName,
-        /// What.
         command: Command,
-        /// For how long, if not until another command: of [`Command::Suspend`] only.
+        /// The duration, of [`Command::Suspend`] only; `None`: until another command.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lasts: Option<Duration>,
-        /// Who, and from where: `root on the local socket`.
+        /// The user and the origin: `root on the local socket`.
         by: String,
-        /// Why, if that was said: `new version`. It is written down, and is no part of the module's state.
+        /// The reason, if one was given: `new version`. It is recorded, and is not part of the module's state.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// Something worth remembering happened outside the core (a reload, a start).
+    /// Something to be recorded happened outside the core (a reload, a start).
     Noted {
-        /// Of which module, if of one.
+        /// The module, if it concerns one.
         module: Option<ModuleName>,
-        /// What.
         kind: RecordKind,
     },
-    /// How often load balancers ask about a module has changed.
+    /// The probe interval of a module's load balancers has changed.
     Probed {
-        /// Which module.
         module: ModuleName,
-        /// How often the slowest of those asks that ask regularly. `None`: none does.
+        /// The interval of the slowest client that probes regularly. `None`: there is none.
         every: Option<Duration>,
     },
-    /// The daemon ends, and the applications are not simply left as they are.
+    /// The daemon is shutting down, and the applications are not simply left running.
     Ending(Shutdown),
-    /// Nothing: time has passed.
+    /// Only time has passed.
     Tick,
 }
 
 impl Event {
-    /// All texts in it that come from outside: from guests, applications, clients and files. The party that tells the
-    /// core something makes them [fit to be shown](crate::text::tidy) first, so that nothing else has to.
+    /// All texts in it that come from outside: from guests, applications, clients and files. The sender of the
+    /// event [escapes](crate::text::tidy) them first, so that no later code has to.
     pub fn texts(&mut self) -> Vec<&mut String> {
         match self {
             Self::Observed { module: _, checker: _, generation: _, observation } => observation.texts(),
@@ -163,7 +145,7 @@ impl Event {
                 [by].into_iter().chain(reason).collect()
             }
             Self::Noted { module: _, kind } => kind.texts(),
-            // A policy is made of names and numbers, a memory of texts that came in with earlier events.
+            // A policy consists of names and numbers, and a memory of texts that came in with earlier events.
             Self::ModuleLoaded { module: _, policy: _, memory: _ }
             | Self::ModuleRemoved { module: _ }
             | Self::Starved { module: _, attempt: _ }
@@ -173,7 +155,7 @@ impl Event {
         }
     }
 
-    /// Which module it is about, if about one.
+    /// The module that it concerns, if it concerns one.
     pub fn module(&self) -> Option<&ModuleName> {
         match self {
             Self::ModuleLoaded { module, .. }

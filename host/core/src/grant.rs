@@ -1,11 +1,10 @@
-//! What the operator allows a component, and the yes or no to each use.
+//! What the operator allows a component to do, and the decision about each use.
 //!
 //! ```text
 //!   grant = { … } ──notation──▶ Grants ──▶ may it? ──▶ yes
 //!   describe() ──▶ GrantRequest ──▶ missing, wider    └▶ Refusal, which says what would allow it
 //! ```
-//! One file for each kind: its notation, and its yes or no. Nothing is looked
-//! up, opened or sent here.
+//! One file for each kind: its notation, and its decision. Nothing is looked up, opened or sent here.
 
 pub mod address;
 pub mod commands;
@@ -48,11 +47,11 @@ pub use self::unix::UnixGrant;
 /// `grant = { … }`. Nothing is allowed without one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// TCP connections to these, UDP to those that say so.
+    /// TCP connections to these targets, and UDP to those that say so.
     pub connect: Vec<ConnectGrant>,
-    /// Unix sockets of this machine that may be connected to. In files they stand among `connect`.
+    /// Unix sockets of this machine that may be connected to. In files they are part of `connect`.
     pub unix: Vec<UnixGrant>,
-    /// Names that may be looked up, besides those of the grants above and below.
+    /// Names that may be resolved, besides those of the other grants.
     pub resolve: Vec<NameGrant>,
     /// HTTP requests, which the host makes.
     pub http: Vec<HttpGrant>,
@@ -60,7 +59,7 @@ pub struct Grants {
     pub read: Vec<ReadGrant>,
     /// Variables of the daemon's environment.
     pub env: BTreeSet<EnvName>,
-    /// Secrets, by the name that the component asks for, and the file that each is in.
+    /// Secrets: the name that the component asks for, and the file of each.
     pub secrets: BTreeMap<SecretName, PathBuf>,
     /// Commands of the module.
     pub commands: BTreeSet<CommandName>,
@@ -115,7 +114,7 @@ impl GrantKind {
         }
     }
 
-    /// What a value of it looks like.
+    /// The form of its values.
     pub fn expected(self) -> &'static str {
         match self {
             Self::Connect => "expected HOST:PORT such as \"127.0.0.1:8080\"",
@@ -146,7 +145,7 @@ impl FromStr for GrantKind {
     }
 }
 
-/// One of the grants. Shown, it is its value in the notation of a module's file.
+/// One of the grants. Displayed as its value in the notation of a module's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "they are the kinds of grant")]
 pub enum Grant<'g> {
@@ -163,7 +162,7 @@ pub enum Grant<'g> {
 }
 
 impl Grant<'_> {
-    /// Of which kind it is.
+    /// The kind of the grant.
     pub fn kind(self) -> GrantKind {
         match self {
             Self::Connect(_) | Self::Unix(_) => GrantKind::Connect,
@@ -188,7 +187,7 @@ impl fmt::Display for Grant<'_> {
             Self::Http(grant) => grant.fmt(f),
             Self::Read(grant) => grant.fmt(f),
             Self::Env(name) => name.fmt(f),
-            // Never its content.
+            // Never the content of the file.
             Self::Secret(name, file) => write!(f, "{name}={}", file.display()),
             Self::Command(name) => name.fmt(f),
             Self::Processes => f.write_str("true"),
@@ -203,7 +202,7 @@ impl fmt::Display for Grant<'_> {
 pub struct NotationError {
     /// Why not, in half a sentence.
     pub why: String,
-    /// What to do about it, if that is not plain.
+    /// How to correct it, if that is not obvious.
     pub help: Option<String>,
 }
 
@@ -217,20 +216,20 @@ impl NotationError {
     }
 }
 
-/// Something a component wanted and may not. Says how to allow it.
+/// Something that a component asked for and is not granted. Says how to allow it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("refused: {wanted}; {way}")]
 pub struct Refusal {
-    /// The grant that is missing; none if no grant could ever allow it.
+    /// The missing grant; `None` if no grant could ever allow it.
     pub kind: Option<GrantKind>,
-    /// What it wanted.
+    /// What the component asked for.
     pub wanted: String,
     /// How to allow it, or why it cannot be allowed.
     pub way: String,
 }
 
 impl Refusal {
-    /// A grant of this kind is missing; `value` would be it.
+    /// A grant of this kind is missing; `value` would be its value.
     fn missing(kind: GrantKind, wanted: String, value: &str) -> Self {
         let grant = match kind {
             GrantKind::Processes => "processes = true".to_owned(),
@@ -240,7 +239,7 @@ impl Refusal {
         Self { kind: Some(kind), wanted, way: format!("to allow it add grant = {{ {grant} }}") }
     }
 
-    /// A grant covers it, but not expressly enough.
+    /// A grant covers it, but not explicitly enough.
     fn special(kind: GrantKind, wanted: &str, value: &str) -> Self {
         Self {
             kind: Some(kind),
@@ -265,14 +264,14 @@ impl Refusal {
         Self { kind: None, wanted: wanted.into(), way: why.into() }
     }
 
-    /// It is granted, and cannot be had for a reason of this host.
+    /// It is granted, but not available for a reason of this host.
     pub fn unavailable(kind: GrantKind, wanted: impl Into<String>, why: impl Into<String>) -> Self {
         Self { kind: Some(kind), wanted: wanted.into(), way: why.into() }
     }
 }
 
 impl Grants {
-    /// Adds one in the notation of a module's file; of a secret, `NAME=FILE`.
+    /// Adds one in the notation of a module's file; for a secret, `NAME=FILE`.
     pub fn add(&mut self, kind: GrantKind, text: &str) -> Result<(), NotationError> {
         match kind {
             GrantKind::Connect if unix::is_meant(text) => self.unix.push(text.parse()?),
@@ -308,7 +307,7 @@ impl Grants {
             .chain(ping.iter().map(Grant::Ping))
     }
 
-    /// All of them in notation, as [`add`](Self::add) reads it.
+    /// All of them in the notation that [`add`](Self::add) reads.
     pub fn list(&self) -> Vec<(GrantKind, String)> {
         self.all().map(|grant| (grant.kind(), grant.to_string())).collect()
     }
@@ -318,7 +317,7 @@ impl Grants {
         self.all().any(|grant| grant.kind() == kind)
     }
 
-    /// Relative files and directories are meant to be in the root.
+    /// Resolves relative files and directories against the root.
     pub fn place_under(&mut self, root: &Path) {
         for read in &mut self.read {
             read.directory = root.join(&read.directory);

@@ -1,42 +1,41 @@
-//! The one sentence about a whole node, for everything that shows several modules: the worst that is
-//! true of it.
+//! One sentence about a whole node, for everything that shows several modules: its worst problem.
 
 use crate::attention::Attention;
 use crate::counting::{all_are, counted};
 use crate::snapshot::ModuleView;
 
-/// What is true of a node, counted.
+/// The counted facts about a node.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NodeCounts {
-    /// Modules that are in force.
+    /// The number of active modules.
     pub modules: usize,
-    /// Those of them that serve.
+    /// The number of those that serve.
     pub ready: usize,
-    /// Those of them that should serve and do not.
+    /// The number of those that should serve and do not.
     pub down: usize,
-    /// What the worst of them needs.
+    /// The urgency of the worst of them.
     pub worst: Attention,
-    /// Module files of which no version is in force: nothing watches their applications.
+    /// Module files without any active version: their applications are not monitored.
     pub never_loaded: usize,
-    /// Other files whose latest version is not in force: refused, in quarantine, or waiting for approval.
+    /// Other files whose latest version is not active: rejected, in quarantine, or waiting for approval.
     pub not_in_force: usize,
-    /// Anything else that is wrong with the daemon.
+    /// Other problems of the daemon.
     pub problems: usize,
-    /// The core does not turn: all of it may be old.
+    /// The core is stalled: everything may be outdated.
     pub stalled: bool,
 }
 
-/// The sentence, and how much the node needs to be looked at.
+/// The sentence, and the urgency of the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Headline {
-    /// In one sentence, without a full stop.
+    /// One sentence, without a full stop.
     pub sentence: String,
-    /// How bad it is.
+    /// The urgency of the node.
     pub worst: Attention,
 }
 
 impl NodeCounts {
-    /// Of these modules, with nothing else known.
+    /// The counts for these modules, with nothing else known.
     pub fn of<'a>(modules: impl IntoIterator<Item = &'a ModuleView>) -> Self {
         let mut counts = Self { worst: Attention::Well, ..Self::default() };
         for module in modules {
@@ -49,12 +48,12 @@ impl NodeCounts {
         counts
     }
 
-    /// All that should serve and does not, with those that were never loaded.
+    /// All modules that should serve and do not, including those that were never loaded.
     pub fn all_down(&self) -> usize {
         self.down + self.never_loaded
     }
 
-    /// The worst that is true.
+    /// The sentence for the worst problem.
     pub fn headline(&self) -> Headline {
         if self.stalled {
             let sentence =
@@ -90,7 +89,7 @@ impl NodeCounts {
         }
     }
 
-    /// What is wrong beside the modules.
+    /// Problems other than those of modules.
     fn besides(&self) -> Option<String> {
         let some = |count: usize, one: &str, many: &str| (count > 0).then(|| counted(count, one, many));
         let files = some(self.not_in_force, "file is not active", "files are not active");

@@ -1,4 +1,4 @@
-//! What a load balancer is told: a question and a snapshot in, an answer out.
+//! The answers for load balancers: a function of a question and a snapshot.
 //!
 //! ```text
 //!                     ┌─ /health, /health/MODULE ──────▶ 200 or 503, `ok` or one line with the reason
@@ -9,13 +9,12 @@
 //!  a connection for `HAProxy`'s agent-check ─────────────▶ one line (agent.rs)
 //!  gRPC's health protocol ───────────────────────────────▶ SERVING or NOT_SERVING (grpc.rs)
 //! ```
-//! While the daemon starts, a question has no answer until the application has been looked at ([`can_tell`]).
-//! Where a module's file asks for it, a yes also says whether less should be sent ([`Load`]): Envoy reads
-//! `x-envoy-degraded`, `HAProxy` the weight that an agent gives.
-//! The answer is yes only while the core turns, and only of a module that is
-//! ready in [`StateName::Up`]. Everything else is no. Anybody may ask, so what
-//! is said is short, on one line, and passes through `line.rs`, which takes
-//! out what looks like a secret.
+//! While the daemon starts, a question has no answer until the application has been checked ([`can_tell`]). Where a
+//! module's file asks for it, a positive answer also tells whether to send less traffic ([`Load`]): in Envoy's
+//! `x-envoy-degraded`, and in the weight that an agent sends to `HAProxy`. The answer is positive only while the
+//! core is running, and only for a module that is ready in [`StateName::Up`]; otherwise it is negative. Every
+//! client may ask, so the text is short, on one line, and passes through `line.rs`, which masks what looks like a
+//! secret.
 
 mod agent;
 mod grpc;
@@ -31,7 +30,7 @@ use crate::moment::Moment;
 use crate::snapshot::{Load, ModuleView, Snapshot};
 use crate::state::StateName;
 
-/// A plain answer is never longer, in bytes.
+/// The maximum length of a plain answer, in bytes.
 pub const MAX_PLAIN: usize = 200;
 
 const BEGINS: &str = "the daemon is starting: it is not known yet whether the application serves";
@@ -40,37 +39,37 @@ const NO_MODULES: &str = "no module is loaded";
 /// The answer for a module that is not there.
 pub const NO_SUCH_MODULE: &str = "no module of that name";
 
-/// Whom a question is about.
+/// The subject of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject<'a> {
-    /// All modules together: yes only if there are some and all of them serve.
+    /// All modules together: ready only if there are some and all of them serve.
     All,
     /// The module of that name.
     Module(&'a str),
 }
 
-/// What is asked, and in which form the answer is wanted.
+/// A question, and the form of its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Question<'a> {
     /// For a load balancer: 200 or 503.
     Health(Subject<'a>),
     /// The same with all checkers, as `application/health+json`.
     Report(Subject<'a>),
-    /// For a load balancer that was set up for `SafeKit`: 200 or 404.
+    /// For a load balancer that was configured for `SafeKit`: 200 or 404.
     ReadyFile(&'a str),
-    /// For `HAProxy` with `http-check disable-on-404`: 200, 404 while it drains and still serves those who
-    /// are there, or 503.
+    /// For `HAProxy` with `http-check disable-on-404`: 200, 404 while it drains and still serves existing sessions,
+    /// or 503.
     DisableOn404(Subject<'a>),
-    /// Nothing that is answered here: 404.
+    /// Not a path of the health endpoint: 404.
     Elsewhere,
 }
 
 impl<'a> Question<'a> {
-    /// What the target of an HTTP request asks (RFC 9112, section 3.2), where
-    /// `report` says whether its `Accept` field [asks for a report](asks_for_report).
+    /// The question in the target of an HTTP request (RFC 9112, section 3.2); `report`: whether its `Accept` field
+    /// [asks for a report](asks_for_report).
     ///
-    /// A query and a slash at the end change nothing. `/` and `*`, which some
-    /// load balancers send unless they are told otherwise, mean `/health`.
+    /// A query and a slash at the end are ignored. `/` and `*`, which some load balancers send by default, mean
+    /// `/health`.
     pub fn new(target: &'a str, report: bool) -> Self {
         let path = path_of(target);
         let path = path.strip_suffix('/').unwrap_or(path);
@@ -85,7 +84,7 @@ impl<'a> Question<'a> {
         if report { Self::Report(subject) } else { Self::Health(subject) }
     }
 
-    /// What is there for load balancers with ways of their own.
+    /// Paths for load balancers with conventions of their own.
     fn of_others(path: &'a str) -> Self {
         if path == "/haproxy" {
             return Self::DisableOn404(Subject::All);
@@ -128,47 +127,47 @@ pub fn asks_for_report(accept: &str) -> bool {
 /// The HTTP status codes of answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
-    /// 200: yes.
+    /// 200: the subject is ready.
     Ok,
-    /// 404: no such page, or no in the words of `SafeKit`.
+    /// 404: no such page, or not ready in the convention of `SafeKit`.
     NotFound,
-    /// 503: no.
+    /// 503: the subject is not ready.
     Unavailable,
 }
 
-/// What is said with the code.
+/// The body of an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Body {
-    /// One line of `text/plain`, ended, of at most [`MAX_PLAIN`] bytes.
+    /// One line of `text/plain` with its line end, of at most [`MAX_PLAIN`] bytes.
     Plain(Cow<'static, str>),
     /// To be written as `application/health+json`.
     Report(Box<Report>),
 }
 
-/// What a question is answered with.
+/// The answer to a question.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HealthAnswer {
     /// Yes or no.
     pub code: Code,
-    /// In words.
+    /// The answer in words.
     pub body: Body,
-    /// Less should be sent here (Envoy's `x-envoy-degraded`).
+    /// Less traffic should be sent to this node (Envoy's `x-envoy-degraded`).
     pub degraded: bool,
 }
 
-/// How it stands with the core that makes the snapshots.
+/// The state of the core that creates the snapshots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Core {
     /// The daemon starts: not all modules are loaded yet.
     Begins,
-    /// All of them are, and it turns.
+    /// All of them are loaded, and the core is running.
     Turns,
-    /// It has not turned for too long.
+    /// It has not been running for too long.
     Stalled,
 }
 
-/// Whether there is a true answer to a question yet. There is none while the daemon starts and has not looked
-/// at the application: a no would be as false as a yes.
+/// Whether a question can be answered correctly yet. It cannot while the daemon starts and has not checked the
+/// application: a negative answer would be as wrong as a positive one.
 pub fn can_tell(snapshot: &Snapshot, core: Core, question: Question<'_>) -> bool {
     let is_looked_at = |name: &str| !snapshot.looking.iter().any(|module| module.as_str() == name);
     match question {
@@ -186,7 +185,7 @@ pub fn can_tell(snapshot: &Snapshot, core: Core, question: Question<'_>) -> bool
     }
 }
 
-/// Answers a question. `timestamp` writes a moment as RFC 3339.
+/// Answers a question. `timestamp` formats a moment as RFC 3339.
 pub fn answer(
     snapshot: &Snapshot,
     core: Core,
@@ -239,7 +238,7 @@ fn plain(
     }
 }
 
-/// How much work the subject asks for, if load balancers are to be told.
+/// How much traffic the subject asks for, if load balancers are to be told.
 fn load(snapshot: &Snapshot, subject: Subject<'_>) -> Option<Load> {
     match subject {
         Subject::Module(name) => snapshot.module(name)?.load,
@@ -251,20 +250,20 @@ fn load(snapshot: &Snapshot, subject: Subject<'_>) -> Option<Load> {
     }
 }
 
-/// Whether the subject serves, and if not, what stands in the way.
+/// Whether the subject serves, and if not, the reason.
 #[derive(Debug, Clone, Copy)]
 enum Standing<'a> {
-    /// Yes.
+    /// It is ready to serve.
     Ready,
-    /// The daemon starts, and has not come that far.
+    /// The daemon starts, and has not loaded it yet.
     Begins,
-    /// The core has not turned for too long: whatever the snapshot says is old.
+    /// The core has been stalled for too long: the snapshot is outdated.
     Stalled,
-    /// There is nothing to be ready.
+    /// There are no modules.
     NoModules,
     /// There is no module of that name.
     NoSuchModule,
-    /// This one does not serve. `others` is how many more do not.
+    /// This one does not serve. `others` is the number of others that do not.
     NotReady { module: &'a ModuleView, named: bool, others: usize },
 }
 
@@ -279,7 +278,7 @@ fn standing<'a>(snapshot: &'a Snapshot, core: Core, subject: Subject<'_>) -> Sta
             Some(module) if serves(module) => Standing::Ready,
             Some(module) => Standing::NotReady { module, named: false, others: 0 },
         },
-        // One that is not loaded yet may not serve.
+        // A module that is not loaded yet may not serve.
         Subject::All if core == Core::Begins => Standing::Begins,
         Subject::All if snapshot.modules.is_empty() => Standing::NoModules,
         Subject::All => {
@@ -292,18 +291,18 @@ fn standing<'a>(snapshot: &'a Snapshot, core: Core, subject: Subject<'_>) -> Sta
     }
 }
 
-/// Health is yes only in Up, whatever else is claimed.
+/// The answer is positive only in Up, whatever else the snapshot claims.
 fn serves(module: &ModuleView) -> bool {
     module.ready && module.state == StateName::Up
 }
 
 impl Standing<'_> {
-    /// Whether nothing stands in the way but a drain: sessions that are there are still served.
+    /// Whether a drain is the only obstacle: existing sessions are still served.
     fn drains(&self) -> bool {
         matches!(self, Self::NotReady { module, .. } if module.state == StateName::Draining)
     }
 
-    /// What stands in the way: `web: restarting: …`. Not yet fit to be shown.
+    /// The reason: `web: restarting: …`. Not escaped yet.
     fn reason(&self) -> String {
         match self {
             Self::Ready => "ready".to_owned(),
@@ -317,7 +316,7 @@ impl Standing<'_> {
                     0 => String::new(),
                     n => format!(" (and {n} more not ready)"),
                 };
-                // The count would be the first to fall off the end of a long reason.
+                // The count comes first, because the end of a long reason is cut off.
                 let room = MAX_PLAIN.saturating_sub(name.len() + more.len() + 32);
                 let reason = line::shown(&module.reason, room);
                 format!("{name}{}: {reason}{more}", module.state)

@@ -1,4 +1,4 @@
-//! Names and numbers that tell things apart.
+//! Names and numbers that identify things.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// Why a text is not a name.
+/// Why a text is not a valid name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// The text is empty.
@@ -15,14 +15,14 @@ pub enum NameError {
     /// The text is longer than [`MAX_NAME`] bytes.
     #[error("a name has at most {MAX_NAME} characters")]
     TooLong,
-    /// A character that does not belong in a name.
+    /// A character that is not allowed in a name.
     #[error(
         "`{0}` does not belong in a name: letters, digits, `-`, `_` and `.` do, and it starts with a letter or digit"
     )]
     BadCharacter(char),
 }
 
-/// Names end up in URLs, file names and metrics, so they are short and plain.
+/// Names are used in URLs, file names and metrics, so they are short and plain.
 pub const MAX_NAME: usize = 63;
 
 fn check_name(text: &str) -> Result<(), NameError> {
@@ -47,7 +47,7 @@ macro_rules! name {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// A name, if `text` is one.
+            /// A name, if `text` is a valid one.
             pub fn new(text: &str) -> Result<Self, NameError> {
                 check_name(text).map(|()| Self(text.into()))
             }
@@ -120,11 +120,11 @@ name! {
 }
 
 name! {
-    /// Somebody who is told: the name of a `[[notify]]` table.
+    /// A notification target: the name of a `[[notify]]` table.
     TargetName
 }
 name! {
-    /// A person who may sign in, or a program's token.
+    /// A user who may sign in, or a program's token.
     AccountName
 }
 
@@ -154,12 +154,12 @@ macro_rules! number {
 }
 
 number! {
-    /// Which watching of a checker an observation belongs to. It changes each
-    /// time a checker begins to be watched, so that late answers are known as such.
+    /// The watch of a checker that an observation belongs to. It changes each time a watch begins, so that late
+    /// observations are recognised.
     Generation
 }
 number! {
-    /// Which attempt to carry out a plan a completion belongs to.
+    /// The attempt to carry out a plan that a completion belongs to.
     AttemptId
 }
 number! {

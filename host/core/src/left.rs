@@ -1,16 +1,14 @@
-//! What the last run of a command has left, in words.
+//! The leftovers of a command's last run, in words.
 
 use std::fmt::Write as _;
 
-/// So many processes are named.
+/// The maximum number of processes that are named.
 const NAMED: usize = 5;
 
-/// A process that is left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Left {
     /// The short name of its program.
     pub name: String,
-    /// Its process id.
     pub pid: u32,
 }
 
@@ -19,10 +17,10 @@ pub fn waiting_for(left: &[Left]) -> String {
     format!("waiting for {}", of_the_last_run(left))
 }
 
-/// Why there is no start.
+/// Why the start has failed.
 pub fn does_not_end(left: &[Left]) -> String {
     let end = if left.len() == 1 { "does" } else { "do" };
-    format!("{} {end} not end, not even by SIGKILL", of_the_last_run(left))
+    format!("{} {end} not end, not even after SIGKILL", of_the_last_run(left))
 }
 
 fn of_the_last_run(left: &[Left]) -> String {
@@ -30,7 +28,7 @@ fn of_the_last_run(left: &[Left]) -> String {
     let mut text = format!("{} {processes} of the last run", left.len());
     for (index, Left { name, pid }) in left.iter().take(NAMED).enumerate() {
         let before = if index == 0 { ": " } else { ", " };
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{before}{name} {pid}");
     }
     if left.len() > NAMED {
@@ -61,7 +59,7 @@ mod tests {
         }
         assert_eq!(
             does_not_end(&left(7..8)),
-            "1 process of the last run: postgres 7 does not end, not even by SIGKILL"
+            "1 process of the last run: postgres 7 does not end, not even after SIGKILL"
         );
     }
 }

@@ -8,10 +8,9 @@
 //!                         ▼
 //!                      snapshot ──▶ show (shell)
 //! ```
-//! Whatever decides is here; whatever does is in the daemon. The shell calls
-//! `handle(event, now)` and carries out the actions that it returns.
-//! No files, no clock, no randomness, no tasks: `clippy.toml` beside this crate
-//! refuses them.
+//! All decisions are made here; all effects are in the daemon. The shell calls `handle(event, now)` and carries out
+//! the actions that it returns. No files, no clock, no randomness, no tasks: `clippy.toml` beside this crate
+//! forbids them.
 
 #![forbid(unsafe_code)]
 

@@ -1,27 +1,26 @@
-//! Numbers that checkers measure, added up for charts.
+//! Aggregates the measurements of checkers for charts.
 //!
 //! ```text
 //!   add ──▶ one open bucket of 10 s for each series ──its time is over──▶ closed
 //!                                                                          │ merged into
 //!                                                     10 s, 5 min and 1 h ◀┘
 //! ```
-//! Buckets follow the wall clock, because charts do. When that is set, the open
-//! bucket is closed early, and buckets of the same time are merged where they
-//! are kept: nothing is counted twice, and nothing is lost.
+//! Buckets follow the wall clock, because charts do. When it is set, the open bucket is closed early, and buckets
+//! of the same time are merged in the database: nothing is counted twice, and nothing is lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::id::{CheckerName, ModuleName};
 
-/// How much time one bucket stands for, and how long it is kept.
+/// The length of a bucket, and how long it is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Resolution {
-    /// 10 seconds, for a day.
+    /// 10 seconds, kept for a day.
     Fine,
-    /// 5 minutes, for 30 days.
+    /// 5 minutes, kept for 30 days.
     Medium,
-    /// An hour, for 400 days.
+    /// An hour, kept for 400 days.
     Coarse,
 }
 
@@ -29,7 +28,7 @@ impl Resolution {
     /// From the finest to the coarsest.
     pub const ALL: [Self; 3] = [Self::Fine, Self::Medium, Self::Coarse];
 
-    /// How much time a bucket stands for, in seconds.
+    /// The length of a bucket, in seconds.
     pub const fn seconds(self) -> i64 {
         match self {
             Self::Fine => 10,
@@ -47,13 +46,12 @@ impl Resolution {
         }
     }
 
-    /// The beginning of the bucket that a second belongs to; both after the Unix epoch.
+    /// The beginning of the bucket that a second belongs to; both since the Unix epoch.
     pub const fn start_of(self, second: i64) -> i64 {
         second - second.rem_euclid(self.seconds())
     }
 
-    /// The finest resolution that still has what lies `age` back and does not
-    /// need more than `points` buckets for `length`.
+    /// The finest resolution that is kept for `age` and needs no more than `points` buckets for `length`.
     pub fn for_chart(age: Duration, length: Duration, points: u64) -> Self {
         let fits = |resolution: &Self| {
             let buckets = length.as_secs() / resolution.seconds().unsigned_abs();
@@ -63,31 +61,27 @@ impl Resolution {
     }
 }
 
-/// What one number of one checker is called.
+/// The name of one measurement of one checker.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Series {
-    /// Of which module.
     pub module: ModuleName,
-    /// Of which checker.
     pub checker: CheckerName,
-    /// `duration` is how long its runs took; the others are the checker's own.
+    /// `duration` for the duration of its runs; the others are the checker's own.
     pub name: String,
-    /// As the checker says.
+    /// The checker's own unit.
     pub unit: String,
 }
 
-/// What a stretch of time adds up to.
+/// The aggregated values of a range of time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bucket {
-    /// When it begins, in seconds after the Unix epoch.
+    /// Its beginning, in seconds since the Unix epoch.
     pub start: i64,
-    /// So many numbers; at least one.
+    /// The number of values; at least one.
     pub count: u64,
-    /// The smallest.
     pub min: f64,
-    /// The largest.
     pub max: f64,
-    /// All of them together.
+    /// The sum of all values.
     pub sum: f64,
 }
 
@@ -96,7 +90,7 @@ impl Bucket {
         Self { start, count: 1, min: value, max: value, sum: value }
     }
 
-    /// What another one of the same time adds.
+    /// Merges another bucket of the same time.
     pub fn merge(&mut self, other: &Self) {
         self.count += other.count;
         self.min = self.min.min(other.min);
@@ -104,7 +98,6 @@ impl Bucket {
         self.sum += other.sum;
     }
 
-    /// The mean.
     pub fn mean(&self) -> f64 {
         // Counts are small enough to be exact.
         #[expect(clippy::cast_precision_loss)]
@@ -113,13 +106,13 @@ impl Bucket {
     }
 }
 
-/// A checker may give so many numbers a name; more of them are passed over. A
-/// guest that invents a new name at every run must not fill the disk.
+/// The maximum number of names for one checker; further ones are ignored. A guest that invents a new name in every
+/// run must not fill the disk.
 pub const MAX_NAMES: usize = 32;
-/// Checkers whose names are remembered; nobody has so many.
+/// The maximum number of checkers whose names are remembered.
 const MAX_CHECKERS: usize = 100_000;
 
-/// Adds up what comes in. Holds one bucket for each series that is being measured.
+/// Aggregates values as they come in. Holds one open bucket for each series.
 #[derive(Debug, Default)]
 pub struct Downsampler {
     open: BTreeMap<Series, Bucket>,
@@ -127,9 +120,8 @@ pub struct Downsampler {
 }
 
 impl Downsampler {
-    /// Takes in a number that was measured at `second` after the Unix epoch.
-    /// Returns the bucket that it ended, if it ended one. What is not finite, or
-    /// one name too many of its checker, is passed over.
+    /// Adds a value that was measured at `second` since the Unix epoch. Returns the bucket that it closed, if any.
+    /// Values that are not finite are ignored, and so are further names of a checker that has too many.
     pub fn add(&mut self, series: Series, value: f64, second: i64) -> Option<(Series, Bucket)> {
         if !value.is_finite() || !self.is_known(&series) {
             return None;
@@ -147,8 +139,8 @@ impl Downsampler {
         Some((series, ended))
     }
 
-    /// Takes out the buckets whose time is over at `second`, also those that a
-    /// clock that was set back has left in the future.
+    /// Takes the buckets that have ended at `second`, including those that a clock that was set back has left in
+    /// the future.
     pub fn close(&mut self, second: i64) -> Vec<(Series, Bucket)> {
         let now = Resolution::Fine.start_of(second);
         self.open.extract_if(.., |_, bucket| bucket.start != now).collect()
@@ -185,7 +177,7 @@ mod tests {
         }
     }
 
-    /// As whoever keeps them does: at every resolution, buckets of the same time are merged.
+    /// As the database does: at every resolution, buckets of the same time are merged.
     #[derive(Default)]
     struct Kept(BTreeMap<(Resolution, String, i64), Bucket>);
 
@@ -211,7 +203,7 @@ mod tests {
     }
 
     fn does() -> impl Strategy<Value = Does> {
-        // The clock goes where it likes.
+        // The clock may jump to any time.
         let second = prop_oneof![0..200_i64, -5_000..50_000_i64];
         prop_oneof![
             4 => (0..3_u8, -100..100_i32, second.clone()).prop_map(|(n, v, s)| Does::Add(n, v, s)),
@@ -248,7 +240,7 @@ mod tests {
             for (key, values) in plain {
                 let bucket = kept.0[&key];
                 prop_assert_eq!(bucket.count, values.len() as u64);
-                // Whole numbers: sums are exact in any order.
+                // Integers, so that sums are exact in any order.
                 let same = |a: f64, b: f64| (a - b).abs() < f64::EPSILON;
                 prop_assert!(same(bucket.min, values.iter().copied().fold(f64::INFINITY, f64::min)));
                 prop_assert!(same(bucket.max, values.iter().copied().fold(f64::NEG_INFINITY, f64::max)));
@@ -263,7 +255,7 @@ mod tests {
         for n in 0..10 * MAX_NAMES {
             down.add(series(&format!("n{n}")), 1.0, 0);
         }
-        // Those that it has go on.
+        // The names that it already has continue.
         down.add(series("n0"), 2.0, 1);
         let closed = down.close_all();
         assert_eq!(closed.len(), MAX_NAMES);

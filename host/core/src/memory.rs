@@ -1,9 +1,8 @@
-//! What of a module outlives the core that knew it.
+//! The state of a module that outlives its core.
 //!
-//! The daemon is no life line: it may be killed at any instant, and the next one
-//! goes on. What follows from the application as it is, is found out by looking
-//! at it again. What cannot be seen there is here: what a person wants, what is
-//! counted, and what was under way.
+//! The daemon may be killed at any instant, and the next one continues. Everything that follows from the present
+//! state of the application is found out by observing it again. The rest is here: the desired state, counters, and
+//! work in progress.
 
 use std::collections::VecDeque;
 
@@ -19,7 +18,7 @@ use crate::plan::Incident;
 use crate::readmission::Readmission;
 use crate::verdict::Verdict;
 
-/// What outlives the daemon of one module.
+/// The state of one module that outlives the daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ModuleMemory {
@@ -28,18 +27,19 @@ pub struct ModuleMemory {
     pub desired: DesiredState,
     /// The automatic restarts that count against the budget.
     pub budget: Budget,
-    /// How often in a row it did not work.
+    /// The failures in a row.
     pub streak: Streak,
     /// Earlier incidents, the latest last.
     pub incidents: VecDeque<Incident>,
-    /// What was under way and has to be gone on with.
+    /// Work in progress that has to be continued.
     pub unfinished: Option<Unfinished>,
-    /// What a load balancer was told and has to be taken back; earlier daemons did not write it down.
+    /// An announced drain that has to be cancelled; earlier daemons did not store it.
     pub readmission: Option<Readmission>,
-    /// The application was up, and nothing was done to end it. Where it is not there any more, it has
-    /// ended while nothing watched it.
+    /// The application was up, and nothing was done to end it. If it no longer runs, it has ended while it was not
+    /// monitored.
     pub serves: bool,
-    /// The module's file has been away since: what people did to the application meanwhile is theirs.
+    /// The module's file has been absent since: operators are responsible for changes of the application in the
+    /// meantime.
     pub away: bool,
     /// Which checkers were in force, and as what; earlier daemons did not write it down.
     pub(crate) checkers: Option<PerChecker<InForce>>,
@@ -59,8 +59,8 @@ pub struct Serving {
     pub(crate) processes: PerChecker<u32>,
 }
 
-/// A state that no look at the application can bring back: a plan on its way, a
-/// drain, a wait for the next try, a failure that asks for a person.
+/// A state that cannot be derived from observations: a plan in progress, a drain, a delay before the next attempt,
+/// a failure that waits for an operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unfinished {
     pub(crate) state: State,
@@ -74,25 +74,24 @@ impl ModuleMemory {
         Self { desired, ..Self::default() }
     }
 
-    /// The machine has started anew: no application runs, and none is half-way
-    /// anywhere. What should run is started, also what had failed before: who
-    /// reboots a server wants to know how it is afterwards.
+    /// The machine has been rebooted: no application runs, and no plan is in progress. Every module that should run
+    /// is started, even if it had failed before: an operator who reboots a server expects that.
     #[must_use]
     pub fn after_reboot(self) -> Self {
         let (streak, unfinished) = (Streak::default(), None);
         Self { streak, unfinished, serves: false, serving: None, ..self }
     }
 
-    /// No daemon had watched the application for some time before `watched_since`: that it was ready before
-    /// then says nothing about now.
+    /// No daemon had monitored the application for some time before `watched_since`: that it was ready before then
+    /// says nothing about now.
     #[must_use]
     pub fn watched_since(mut self, watched_since: Moment) -> Self {
         self.serving.take_if(|serving| serving.since < watched_since);
         self
     }
 
-    /// A clock that was set back between two daemons must not make what is
-    /// counted last for longer: nothing has happened later than now.
+    /// Limits all times to now: a clock that was set back between two daemons must not prolong the effect of
+    /// counters.
     #[must_use]
     pub fn no_later_than(mut self, now: Moment) -> Self {
         self.desired.suspended_until =

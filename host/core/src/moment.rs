@@ -1,4 +1,4 @@
-//! The only time in the core.
+//! The only representation of time in the core.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -8,9 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// A point on the daemon's own time line, in microseconds.
 ///
-/// It never goes back and never jumps. Zero is close to the Unix epoch (the
-/// daemon reads the wall clock once, at its start), so that what happened
-/// before this daemon started has a moment too.
+/// It never goes back and never jumps. Zero is close to the Unix epoch (the daemon reads the wall clock once, at
+/// its start), so that events before this daemon's start have a moment, too.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Moment(i64);
@@ -24,7 +23,6 @@ impl Moment {
         Self(micros)
     }
 
-    /// Microseconds after zero.
     pub fn as_micros(self) -> i64 {
         self.0
     }
@@ -60,7 +58,7 @@ impl fmt::Debug for Moment {
     }
 }
 
-/// A duration as people write it: `350ms`, `4s`, `2m 5s`, `3h 1m`, `2d 4h`.
+/// A duration in a readable form: `350ms`, `4s`, `2m 5s`, `3h 1m`, `2d 4h`.
 pub fn plain(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {

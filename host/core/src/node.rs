@@ -1,4 +1,4 @@
-//! All the modules of a node: the core's one way in and one way out.
+//! All modules of a node: the core's single entry point.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,16 +17,15 @@ use crate::readmission::Readmission;
 use crate::snapshot::{ModuleView, Snapshot};
 use crate::transcript::Repetition;
 
-/// Where the core begins.
+/// The initial values of the core.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beginning {
     /// Which node this is.
     pub node: NodeName,
     /// The number of the last record ever written; 0 if there is none.
     pub last_record: u64,
-    /// Chance from outside. Equal seeds and equal events give equal actions.
+    /// The random seed. Equal seeds and equal events give equal actions.
     pub seed: u64,
-    /// Now.
     pub now: Moment,
 }
 
@@ -102,19 +101,19 @@ impl Deadlines {
     }
 }
 
-/// All that the core decides by.
+/// All data that the core decides by.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Known {
     name: NodeName,
     modules: BTreeMap<ModuleName, Module>,
-    /// What is known of modules whose files are gone: a stop outlives the file.
+    /// The state of modules whose files are gone: a stop outlives the file.
     retired: BTreeMap<ModuleName, ModuleMemory>,
     counters: Counters,
     /// Time never goes back, whatever comes in.
     now: Moment,
-    /// The daemon ends: nobody is obeyed any more.
+    /// The daemon is shutting down: commands are rejected.
     ending: bool,
-    /// What a load balancer was told that asks for all modules together.
+    /// What was announced to load balancers that ask for all modules together.
     #[serde(default)]
     readmission: Readmission,
     /// Another daemon has written records on this node before.
@@ -122,15 +121,15 @@ struct Known {
     has_predecessor: bool,
 }
 
-/// What the picture does not show yet.
+/// What the snapshot does not show yet.
 #[derive(Debug, Default)]
 struct Stale {
     changed: BTreeSet<ModuleName>,
     redefined: BTreeSet<ModuleName>,
 }
 
-/// A whole core at one moment, for another to go on from it. Opaque: whoever
-/// keeps it does so for a core of the same version.
+/// A complete core at one moment, from which another can continue. Opaque: it is valid only for a core of the same
+/// version.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Checkpoint(Known);
@@ -139,7 +138,8 @@ impl Node {
     /// A node without modules.
     pub fn new(beginning: Beginning) -> Self {
         let Beginning { node, last_record, seed, now } = beginning;
-        // Above all that an earlier core has shown: nobody decides by another core's picture.
+        // Higher than everything that an earlier core has shown: no decision may be based on another core's
+        // snapshot.
         let generation = u64::try_from(now.as_micros()).unwrap_or(0);
         Self {
             snapshot: Arc::new(Snapshot { generation, ..Snapshot::empty(node.clone(), now) }),
@@ -160,7 +160,7 @@ impl Node {
         }
     }
 
-    /// As it is now.
+    /// A copy of the present state.
     pub fn checkpoint(&self) -> Checkpoint {
         Checkpoint(self.known.clone())
     }
@@ -178,17 +178,16 @@ impl Node {
         node
     }
 
-    /// Takes in what happened and says what to do, in this order. Then moves on
-    /// every module whose time has come.
+    /// Handles an event and returns the actions, in this order. Then advances every module whose deadline has come.
     pub fn handle(&mut self, event: Event, now: Moment) -> Vec<Action> {
         let actions = self.take(event, now);
         self.refresh();
         actions
     }
 
-    /// The same, and the picture stays behind until [`Self::refresh`], unless there is something to do beside writing
-    /// it down, or load balancers are told something else: then it is true before that is done. For many events in a
-    /// row: a picture takes as long as a module has checkers.
+    /// The same, but the snapshot is updated only by [`Self::refresh`], unless there is an action other than a
+    /// record, or the health answer changes: then it is updated first. For many events in a row: the cost of a
+    /// snapshot grows with the number of checkers.
     pub fn take(&mut self, event: Event, now: Moment) -> Vec<Action> {
         let redefined = match &event {
             Event::ModuleLoaded { module, .. } => Some(module.clone()),
@@ -258,19 +257,18 @@ impl Node {
         self.publish(&changed, &redefined);
     }
 
-    /// When the core wants to be called again at the latest, if nothing happens before.
+    /// When the core has to be called again at the latest, if nothing happens before.
     pub fn next_deadline(&self) -> Option<Moment> {
         self.deadlines.first()
     }
 
-    /// The picture after the last event. The same one as long as nothing changes.
+    /// The snapshot after the last event. The same object as long as nothing changes.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot)
     }
 
-    /// Whether the event, now, tells nothing that the core does not know: it
-    /// would decide the same without it, now and later. Only who checked last
-    /// and what it said then would differ.
+    /// Whether the event, now, adds nothing to the core's knowledge: it would decide the same without it, now and
+    /// later. Only the last observation and its time would differ.
     pub fn repeats(&self, event: &Event, now: Moment) -> bool {
         let due = self.next_deadline().is_some_and(|due| due <= now);
         let same = match event {
@@ -294,7 +292,7 @@ impl Node {
         same && !due
     }
 
-    /// A checker said again what it had said before, and nothing followed from that.
+    /// A checker repeated its last result, and nothing followed from that.
     pub fn repeat(&mut self, Repetition { module, checker, times, last }: &Repetition) {
         if let Some(known) = self.known.modules.get_mut(module) {
             known.repeat(checker, *times, *last);
@@ -302,7 +300,7 @@ impl Node {
         }
     }
 
-    /// By when the core expects to hear of a checker again.
+    /// When the core expects the next observation of a checker.
     pub fn expected(&self, module: &ModuleName, checker: &CheckerName) -> Option<Moment> {
         self.known.modules.get(module)?.expected(checker)
     }
@@ -354,7 +352,7 @@ impl Node {
     }
 }
 
-/// Returns the module that the event was about, if there is one.
+/// Returns the module that the event concerns, if there is one.
 fn handle_event(
     modules: &mut BTreeMap<ModuleName, Module>,
     retired: &mut BTreeMap<ModuleName, ModuleMemory>,
@@ -367,7 +365,7 @@ fn handle_event(
             if let Some(module) = modules.get_mut(&name) {
                 module.redefine(policy, out);
             } else {
-                // The event tells what was known before this core began.
+                // The event contains what was known before this core began.
                 let memory = retired.remove(&name).or(memory.map(|memory| *memory)).unwrap_or_default();
                 let memory = memory.no_later_than(out.now);
                 let module = Module::new(name.clone(), policy, memory, has_predecessor, out);
@@ -416,7 +414,7 @@ fn handle_event(
             out.record(module.as_ref(), kind);
             None
         }
-        // Of all modules, and dealt with before.
+        // It concerns all modules, and was handled before.
         Event::Ending(_) | Event::Tick => None,
     }
 }

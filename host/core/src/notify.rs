@@ -1,12 +1,12 @@
-//! Notifications out of records: which are sent to which recipient, when, and how often.
+//! Turns records into notifications: which are sent to which target, when, and how often.
 //!
 //! ```text
 //!   record ──▶ news ──▶ alert, in the group of its module ──▶ notification ──▶ queue of the target ──▶ Deliver
 //!                            group: what is told together        delivered ◀──┴──▶ tried again, given up
 //! ```
-//! Each target has groups and a queue of its own, so that one that hangs is in
-//! nobody's way. An alert is neither lost (the state is stored, with the number
-//! of the last record that is in it) nor repeated a hundred times (see [`group`]).
+//! Each target has its own groups and queue, so that a target that hangs delays no other. An alert is neither lost
+//! (the state is stored, with the number of the last record that is included) nor repeated a hundred times (see
+//! [`group`]).
 
 mod group;
 mod news;
@@ -36,22 +36,22 @@ use crate::snapshot::{ModuleView, Snapshot};
 use crate::state::StateName;
 use crate::verdict::Verdict;
 
-/// What one target is told, and when.
+/// Which notifications one target gets, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// Of these modules only, and then nothing that concerns the node as a whole. `None`: of everything.
+    /// Only these modules, and then nothing that concerns the node as a whole. `None`: everything.
     pub modules: Option<BTreeSet<ModuleName>>,
-    /// What is told.
+    /// The topics of its notifications.
     pub on: BTreeSet<Topic>,
-    /// What happens within this time is told together; and so long all must be
-    /// well before it is said to be over.
+    /// Events within this time are combined; and a group must be clear for this long before it is reported as
+    /// resolved.
     pub group_wait: Duration,
-    /// What comes again within this time is flapping: it is told once, and is
-    /// over when it has not come for so long.
+    /// An alert that recurs within this time is flapping: it is sent once more, and resolves only after staying
+    /// clear for this long.
     pub calm: Duration,
-    /// While it lasts, it is told again this often.
+    /// While it lasts, it is repeated at this interval.
     pub repeat: Duration,
-    /// A notification that could not be delivered for so long is given up.
+    /// A notification that could not be delivered for this long is discarded.
     pub give_up: Duration,
 }
 
@@ -66,97 +66,84 @@ impl Policy {
     }
 }
 
-/// What happened.
+/// An event for the notifier.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// A record was written. One that was taken in before changes nothing.
+    /// A record was written. A record that was handled before has no effect.
     Record(&'a Record),
-    /// How everything is: what no record has ended, and is over all the same, ends.
-    /// Only once all modules are loaded.
+    /// The present state: an alert that no record has ended, but that is over, ends. Only once all modules are
+    /// loaded.
     Seen {
-        /// The modules.
         snapshot: &'a Snapshot,
-        /// Files that are not in force: `checkers/http.wasm`.
+        /// Files that are not active: `checkers/http.wasm`.
         refused: &'a BTreeSet<String>,
     },
-    /// The target has taken what was under way.
-    Delivered {
-        /// Which target.
-        target: &'a TargetName,
-    },
-    /// It has not.
+    /// The target has accepted the notification in progress.
+    Delivered { target: &'a TargetName },
+    /// The delivery has failed.
     Failed {
-        /// Which target.
         target: &'a TargetName,
         /// Why, in one sentence.
         why: String,
-        /// The target asks to be left alone for so long.
+        /// The target asks for a pause of this length.
         retry_after: Option<Duration>,
-        /// Chance from outside, in 0..1: nodes do not try in step.
+        /// A random number in 0..1, so that nodes do not retry at the same time.
         jitter: f64,
     },
-    /// Some of its recipients have it, and the others do not take it yet.
+    /// Some of its recipients have it, and the others have deferred it.
     Deferred {
-        /// Which target.
         target: &'a TargetName,
         /// Why, in one sentence.
         why: String,
-        /// Chance from outside, in 0..1: nodes do not try in step.
+        /// A random number in 0..1, so that nodes do not retry at the same time.
         jitter: f64,
     },
-    /// Nothing: time has passed.
+    /// Only time has passed.
     Time,
 }
 
-/// What to do. The state is to be stored first: a notification that is sent
-/// again after a crash must have the key that it had.
+/// An action. The state has to be stored first: a notification that is sent again after a crash must have the same
+/// key.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Hand this over. Answered by [`Event::Delivered`], [`Event::Failed`] or [`Event::Deferred`].
-    Deliver {
-        /// To whom.
-        target: TargetName,
-        /// What.
-        notification: Box<Notification>,
-    },
-    /// A notification was given up.
+    /// Deliver this. Answered by [`Event::Delivered`], [`Event::Failed`] or [`Event::Deferred`].
+    Deliver { target: TargetName, notification: Box<Notification> },
+    /// A notification was discarded.
     GaveUp {
-        /// Whose.
         target: TargetName,
-        /// What it would have said.
+        /// The title of the notification.
         title: String,
-        /// What went wrong last.
         why: String,
     },
 }
 
-/// How things stand with one target.
+/// The state of one target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Target {
     /// Notifications that are to be delivered.
     pub waiting: usize,
-    /// Of them, those that stand for others which had no room.
+    /// The number of those that stand for others which had no room.
     pub merged: u64,
-    /// Tries that failed since the last that did not.
+    /// Failed attempts since the last success.
     pub failing: u32,
-    /// The next try, if it waits for one.
+    /// The next attempt, if it waits for one.
     pub next: Option<Moment>,
-    /// When something was delivered last.
+    /// The time of the last delivery.
     pub delivered: Option<Moment>,
-    /// When a try failed last, and why.
+    /// The time and reason of the last failure.
     pub failed: Option<(Moment, String)>,
-    /// What was given up last, until something is delivered again.
+    /// The last discarded notification, until something is delivered again.
     pub given_up: Option<String>,
 }
 
-/// All that must outlive the daemon.
+/// The state that outlives the daemon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    /// The last record that is in here.
+    /// The last record that is included.
     record: u64,
-    /// Tells the keys of this state from those of one that was lost.
+    /// Distinguishes the keys of this state from those of a lost one.
     origin: i64,
-    /// Notifications that were made so far.
+    /// The number of notifications so far.
     serial: u64,
     targets: BTreeMap<TargetName, TargetState>,
 }
@@ -168,17 +155,17 @@ struct TargetState {
 }
 
 impl State {
-    /// Nothing is to be told. What was recorded up to `record` is history.
+    /// There is nothing to report. Records up to `record` are history.
     pub fn new(record: u64, now: Moment) -> Self {
         Self { record, origin: now.as_micros(), serial: 0, targets: BTreeMap::new() }
     }
 
-    /// The number of the last record that is in here.
+    /// The number of the last record that is included.
     pub fn record(&self) -> u64 {
         self.record
     }
 
-    /// A journal that was lost begins at lower numbers again.
+    /// The journal was lost, so record numbers start again.
     pub fn not_behind(&mut self, last_record: u64) {
         self.record = self.record.min(last_record);
     }
@@ -199,8 +186,7 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Goes on where the daemon before has ended. What is kept for targets that
-    /// are no more is dropped.
+    /// Continues where the previous daemon ended. The state of targets that no longer exist is dropped.
     pub fn new(
         node: NodeName,
         policies: BTreeMap<TargetName, Policy>,
@@ -218,17 +204,17 @@ impl Notifier {
         Self { node, policies, state, now }
     }
 
-    /// What must outlive the daemon.
+    /// The state that must outlive the daemon.
     pub fn state(&self) -> &State {
         &self.state
     }
 
-    /// How things stand.
+    /// The state of each target.
     pub fn targets(&self) -> BTreeMap<&TargetName, Target> {
         self.state.targets.iter().map(|(name, target)| (name, target.queue.standing())).collect()
     }
 
-    /// Takes in what happened, and says what to do.
+    /// Handles an event, and returns the actions.
     pub fn handle(&mut self, event: Event<'_>, now: Moment) -> Vec<Action> {
         self.now = self.now.max(now);
         let now = self.now;
@@ -331,7 +317,7 @@ impl Notifier {
     }
 }
 
-/// The notification that tells a batch.
+/// The notification for a batch.
 fn compose(key: String, node: &NodeName, target: &TargetName, batch: Batch, at: Moment) -> Notification {
     let mut all = Vec::new();
     let (mut left_out, mut reminder) = (0_u32, true);
@@ -345,7 +331,7 @@ fn compose(key: String, node: &NodeName, target: &TargetName, batch: Batch, at: 
     Notification::new(key, node, target, Contents { items: all, left_out, reminder }, at)
 }
 
-/// Whether something that lasted is over, and why, as things are.
+/// Whether an alert is over, and why, given the present state.
 fn over(
     key: &str,
     module: Option<&ModuleView>,

@@ -1,4 +1,4 @@
-//! What one run of a checker saw.
+//! The result of one run of a checker.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 use crate::id::{CheckerName, ModuleName};
 use crate::moment::Moment;
 
-/// The four things a run can say.
+/// The four possible results of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// The resource is well.
+    /// The resource is healthy.
     Pass,
-    /// The resource works, and somebody should look at it. Counts as pass.
+    /// The resource works, but needs attention. Counts as pass.
     Warn,
-    /// The resource was looked at and is not well.
+    /// The resource was checked and is not healthy.
     Fail,
-    /// Could not tell. Never counted as fail unless the operator asks for that.
+    /// The status could not be determined. Never counted as fail unless the operator asks for that.
     Unknown,
 }
 
@@ -33,7 +33,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// Why a checker that a person asked for was not run.
+/// Why a checker was not run on request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotRun {
     /// There is no module of this name.
@@ -42,36 +42,35 @@ pub enum NotRun {
     /// The module has no checker of this name.
     #[error("module `{module}` has no checker `{checker}`; it has {others}")]
     NoChecker {
-        /// The module.
         module: ModuleName,
         /// The name that was asked for.
         checker: CheckerName,
         /// The names of its checkers.
         others: String,
     },
-    /// The module is being loaded, and its components are not there yet.
+    /// The module is being loaded, and its components are not loaded yet.
     #[error("the module is just being loaded")]
     Loading,
-    /// The checker ended without having seen anything.
-    #[error("the checker gave no answer")]
+    /// The checker ended without a result.
+    #[error("the checker did not answer")]
     NoAnswer,
-    /// The checker has so long to answer.
+    /// The checker did not answer within this time.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
 }
 
-/// A number that a checker measured.
+/// A value that a checker measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
     /// Lower case with dashes, without the unit: `response-time`.
     pub name: String,
-    /// The number, in `unit`.
+    /// The value, in `unit`.
     pub value: f64,
     /// `ms`, `s`, `bytes`, `%`, or empty for a count.
     pub unit: String,
 }
 
-/// A process that a checker counts to the module.
+/// A process that a checker counts as the module's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessFact {
     /// The process id on this node.
@@ -80,32 +79,31 @@ pub struct ProcessFact {
     pub name: String,
 }
 
-/// What one run of a checker saw, with a reason.
+/// The result of one run of a checker, with a reason.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
-    /// The outcome.
     pub status: Status,
     /// One sentence for an on-call engineer.
     pub summary: String,
-    /// Numbers measured on the way.
+    /// The values that it measured.
     pub measurements: Vec<Measurement>,
-    /// What else the checker says, by name. Room for later versions to grow.
+    /// Further details, by name. Later versions can add others.
     pub attributes: Vec<(String, String)>,
-    /// The processes seen; empty but for process checkers.
+    /// The processes it found; empty except for process checkers.
     pub processes: Vec<ProcessFact>,
     /// When the run ended.
     pub at: Moment,
-    /// How long it took.
+    /// The duration of the run.
     pub took: Duration,
 }
 
-/// The attribute of a fail that came for want of an answer.
+/// The attribute of a fail because there was no answer in time.
 const HANG: (&str, &str) = ("hang", "true");
-/// The attribute of a fail that came because a kept process, which ran, has ended.
+/// The attribute of a fail because a kept process has ended.
 const ENDED: (&str, &str) = ("ended", "true");
 
 impl Observation {
-    /// All texts in it, as [`Event::texts`](crate::event::Event::texts) has them.
+    /// All texts in it that come from outside; see [`Event::texts`](crate::event::Event::texts).
     pub fn texts(&mut self) -> Vec<&mut String> {
         let Self { status: _, summary, measurements, attributes, processes, at: _, took: _ } = self;
         let measured = measurements.iter_mut().flat_map(|Measurement { name, value: _, unit }| [name, unit]);
@@ -114,19 +112,19 @@ impl Observation {
         [summary].into_iter().chain(measured).chain(said).chain(seen).collect()
     }
 
-    /// Whether it says that the resource was there and gave no answer in time.
+    /// Whether it reports that the resource exists and did not answer in time.
     pub fn is_of_a_hang(&self) -> bool {
         self.status == Status::Fail
             && self.attributes.iter().any(|(key, value)| (key.as_str(), value.as_str()) == HANG)
     }
 
-    /// Whether it says that a process which the host keeps has ended.
+    /// Whether it reports that a kept process has ended.
     pub fn is_of_an_end(&self) -> bool {
         self.status == Status::Fail
             && self.attributes.iter().any(|(key, value)| (key.as_str(), value.as_str()) == ENDED)
     }
 
-    /// The same observation, which says that a process which the host keeps has ended.
+    /// The same observation, marked as reporting that a kept process has ended.
     #[must_use]
     pub fn of_an_end(mut self) -> Self {
         self.attributes.push((ENDED.0.to_owned(), ENDED.1.to_owned()));

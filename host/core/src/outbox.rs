@@ -1,4 +1,4 @@
-//! Where a turn of the core collects what it asks for.
+//! Collects the actions of one call of the core.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::id::{AttemptId, Generation, ModuleName, NodeName};
 use crate::moment::Moment;
 use crate::record::{Record, RecordKind};
 
-/// The numbers that must never be given out twice, and the chance that comes from outside.
+/// The counters that must never repeat, and the random number generator.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Counters {
     pub(crate) record: u64,
@@ -17,7 +17,7 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// `seed` is chance from outside; equal seeds give equal decisions.
+    /// `seed` is the random seed; equal seeds give equal decisions.
     pub(crate) fn new(last_record: u64, seed: u64) -> Self {
         Self {
             record: last_record,
@@ -28,7 +28,7 @@ impl Counters {
     }
 }
 
-/// One turn of the core.
+/// The actions of one call of the core.
 pub(crate) struct Outbox<'a> {
     pub(crate) now: Moment,
     node: &'a NodeName,
@@ -67,8 +67,8 @@ impl<'a> Outbox<'a> {
         self.counters.generation
     }
 
-    /// A number in 0..1 that differs from node to node (xorshift64, Marsaglia 2003:
-    /// good enough to keep nodes from acting in step, which is all it is for).
+    /// A random number in 0..1 that differs from node to node (xorshift64, Marsaglia 2003: sufficient for keeping
+    /// nodes from acting at the same time, which is its only purpose).
     pub(crate) fn jitter(&mut self) -> f64 {
         let mut x = self.counters.jitter.max(1);
         x ^= x << 13;

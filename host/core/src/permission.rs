@@ -8,7 +8,8 @@
 //! no node would serve then, and the name was not repeated ───▶ Unconfirmed
 //! otherwise ─────────────────────────────────────────────────▶ Granted
 //! ```
-//! The driver asks last, in the same turn in which the module takes the command, so nothing can change in between.
+//! The driver asks last, in the same iteration in which the module handles the command, so nothing can change in
+//! between.
 
 use crate::access::Role;
 use crate::command::{Command, DeniedReason};
@@ -19,23 +20,23 @@ use crate::snapshot::{ModuleView, Snapshot};
 /// The role that commands need.
 pub const COMMANDS_NEED: Role = Role::Control;
 
-/// How many other nodes are ready for a module. Nodes do not know of one another, so each one has to take itself for
-/// the last.
+/// The number of other nodes that are ready for a module. Nodes do not know each other, so each one has to assume
+/// that it is the last.
 pub const OTHER_READY_NODES: usize = 0;
 
-/// Who gives a command, and what that decision was made by.
+/// The caller of a command, and the state that the caller decided on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authorization {
-    /// What the caller may do.
+    /// The role that the caller has.
     pub role: Role,
-    /// The generation of the snapshot that the caller saw. Without it, changes since then are not looked for.
+    /// The generation of the snapshot that the caller saw. Without it, later changes are not checked.
     pub seen: Option<u64>,
     /// The name of the module, repeated by the caller to confirm the command.
     pub confirmed: Option<String>,
 }
 
 impl Authorization {
-    /// Of a caller with this role who has seen and confirmed nothing.
+    /// A caller with this role who has seen and confirmed nothing.
     pub fn of(role: Role) -> Self {
         Self { role, seen: None, confirmed: None }
     }
@@ -46,24 +47,25 @@ impl Authorization {
     }
 }
 
-/// Whether a command may be given.
+/// The decision about a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Permission {
-    /// It may be given.
+    /// It is allowed without a confirmation.
     Granted,
-    /// It may be given once it is confirmed by the module's name: no node would serve the module then.
+    /// It needs a confirmation with the module's name: no node would serve the module.
     Unconfirmed,
-    /// Nothing would come of it, for this reason. It may be given all the same: the module then says so itself.
+    /// It would have no effect, for this reason. It is passed on all the same: the module then gives the reason
+    /// itself.
     Idle(String),
-    /// The module has changed since the caller saw it. Says how it is now.
+    /// The module has changed since the caller saw it. Describes its present state.
     Moved(String),
-    /// The caller's role is not enough: [`COMMANDS_NEED`].
+    /// The caller's role does not include [`COMMANDS_NEED`].
     Forbidden,
 }
 
 impl Permission {
-    /// To give `command` to `module`, as the snapshot of `generation` shows it, while `others` more nodes are ready
-    /// for it.
+    /// The decision about giving `command` to `module`, as the snapshot of `generation` shows it, while `others`
+    /// more nodes are ready for it.
     pub fn of(
         command: Command,
         authorization: &Authorization,
@@ -86,7 +88,7 @@ impl Permission {
         }
     }
 
-    /// To give `command` to the module of this name. `None` if there is no such module.
+    /// The decision about giving `command` to the module with this name. `None` if there is no such module.
     pub fn on(
         snapshot: &Snapshot,
         module: &str,
@@ -97,13 +99,13 @@ impl Permission {
         Some(Self::of(command, authorization, view, snapshot.generation, OTHER_READY_NODES))
     }
 
-    /// To give `command` to `module` as it is shown now, by a caller who has confirmed nothing yet: for buttons,
-    /// pages and dialogs that offer it.
+    /// The decision about giving `command` to `module` as it is shown now, by a caller who has confirmed nothing
+    /// yet: for buttons, pages and dialogs that offer it.
     pub fn shown(command: Command, role: Role, module: &ModuleView) -> Self {
         Self::of(command, &Authorization::of(role), module, module.changed, OTHER_READY_NODES)
     }
 
-    /// Why the command is not handed to the module; `None` if it is.
+    /// Why the command is not passed to the module; `None` if it is.
     pub fn denial(self) -> Option<DeniedReason> {
         match self {
             Self::Granted | Self::Idle(_) => None,
@@ -113,13 +115,13 @@ impl Permission {
         }
     }
 
-    /// Whether the command is worth a button: it may be given, if need be after a confirmation.
+    /// Whether to show a button for the command: it is allowed, possibly after a confirmation.
     pub fn is_offered(&self) -> bool {
         matches!(self, Self::Granted | Self::Unconfirmed)
     }
 }
 
-/// What matters of the module has changed since `seen`, or that snapshot was another daemon's.
+/// Something relevant of the module has changed since `seen`, or that snapshot was another daemon's.
 fn is_outdated(seen: u64, module: &ModuleView, generation: u64) -> bool {
     seen < module.changed || seen > generation
 }
@@ -151,26 +153,26 @@ mod tests {
         let idle = |why: &str| Permission::Idle(why.to_owned());
         let moved = |now: &str| Permission::Moved(now.to_owned());
         for (command, role, seen, confirmed, state, expected) in [
-            // The role comes before everything else: it tells nothing of the module.
+            // The role is checked first, because a rejection must reveal nothing about the module.
             (Stop, Monitor, Some(5), Some("web"), Up, Forbidden),
             (Start, Monitor, Some(4), None, Failed, Forbidden),
-            // Then what was seen.
+            // Next, whether the caller has seen the present state.
             (Stop, Control, Some(4), Some("web"), Up, moved("up and ready")),
             (Start, Admin, Some(4), None, Failed, moved("failed and not ready")),
             (Stop, Control, Some(10), Some("web"), Up, moved("up and ready")),
             (Start, Control, Some(5), None, Failed, Granted),
             (Start, Control, Some(9), None, Failed, Granted),
-            // Then the state.
+            // Next, the state of the module.
             (Start, Control, None, None, Up, idle("it is up")),
             (Stop, Control, None, None, Stopped, idle("it is stopped")),
             (Restart, Control, Some(9), None, Stopped, idle("it is stopped: start it")),
-            // Then the last ready node.
+            // Last, whether this is the last ready node.
             (Stop, Control, None, None, Up, Unconfirmed),
             (Stop, Admin, Some(9), Some("we"), Up, Unconfirmed),
             (Restart, Control, Some(9), Some(""), Up, Unconfirmed),
             (Restart, Control, Some(9), Some(" web "), Up, Granted),
             (Stop, Control, None, Some("web"), Up, Granted),
-            // What does not serve, or goes on serving, takes nothing out.
+            // A command to a module that does not serve, or continues to serve, takes no node out.
             (Stop, Control, None, None, Failed, Granted),
             (Suspend, Control, None, None, Up, Granted),
         ] {

@@ -1,4 +1,4 @@
-//! What to do, as data. A restart script makes a plan, the host carries it out.
+//! Plans as data. A restart script makes a plan, the host carries it out.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,13 +15,13 @@ mod failure;
 
 pub use self::failure::{PlanError, StepError};
 
-/// The processes a step is about.
+/// The processes that a step concerns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
-    /// Those of a kept command, with all they have started (the process group).
+    /// Those of a kept command, with everything they have started (the process group).
     Command(CommandName),
-    /// Those that a process checker finds.
+    /// Those that match a process checker.
     Checker(CheckerName),
 }
 
@@ -56,7 +56,6 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// All of them.
     pub const ALL: [Self; 14] = [
         Self::Hup,
         Self::Int,
@@ -94,7 +93,7 @@ impl Signal {
         }
     }
 
-    /// The signal of this name.
+    /// The signal with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|signal| signal.name() == name)
     }
@@ -106,26 +105,25 @@ impl fmt::Display for Signal {
     }
 }
 
-/// One thing to do.
+/// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepAction {
-    /// Run a declared command to its end; it must exit with 0.
+    /// Run a declared command to completion; it must exit with 0.
     Run {
-        /// Its declared name.
         command: CommandName,
-        /// Added behind the declared arguments.
+        /// Added after the declared arguments.
         arguments: Vec<String>,
     },
-    /// Start a kept command, unless it runs.
+    /// Start a kept command, unless it is running.
     Keep(CommandName),
-    /// Send a signal. A target that has ended is no failure.
+    /// Send a signal. It is not a failure if the target has ended.
     Signal(Target, Signal),
     /// Wait until no process of the target is alive.
     AwaitExit(Target),
     /// Wait until a checker has this verdict.
     AwaitChecker(CheckerName, Verdict),
-    /// Do nothing for so long.
+    /// Wait for this time.
     Pause(Duration),
 }
 
@@ -142,60 +140,55 @@ impl fmt::Display for StepAction {
     }
 }
 
-/// What a failed or overdue step means for the rest of the plan.
+/// The effect of a failed or overdue step on the rest of the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnFailure {
     /// The plan has failed.
     Fail,
-    /// Go on with the next step.
+    /// Continue with the next step.
     GoOn,
-    /// Carry out a forced stop, then go on. Inside a forced stop the same as `Fail`.
+    /// Carry out a forced stop, then continue. Inside a forced stop the same as `Fail`.
     ForceStop,
 }
 
 /// One step of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// What to do.
     pub action: StepAction,
-    /// How long it may take.
     pub timeout: Duration,
-    /// What if it does not work.
+    /// What happens if it fails.
     pub on_failure: OnFailure,
 }
 
-/// What a restart script answers.
+/// The answer of a restart script.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// What it does, in half a sentence.
+    /// Its purpose, in half a sentence.
     pub summary: String,
     /// Carried out one after the other; at most [`MAX_STEPS`].
     pub steps: Vec<Step>,
 }
 
-/// A plan is something a person can read.
+/// A plan must be short enough to read.
 pub const MAX_STEPS: usize = 64;
-/// No step takes longer, so that every plan ends.
+/// The longest time limit of a step, so that every plan ends.
 pub const MAX_STEP_TIME: Duration = Duration::from_hours(1);
 
 /// One earlier run of a checker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastObservation {
-    /// When it ended.
     pub at: Moment,
-    /// What it saw.
     pub status: Status,
-    /// Its reason.
     pub summary: String,
 }
 
-/// A verdict that turned down, as a restart script and the journal see it.
+/// A transition of a verdict to down, for a restart script and the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
-    /// When the verdict turned.
+    /// The time of the transition.
     pub at: Moment,
-    /// Whose verdict.
+    /// The checker that went down.
     pub checker: CheckerName,
     /// The reason, in one sentence.
     pub summary: String,
@@ -203,7 +196,7 @@ pub struct Incident {
     pub observations: Vec<PastObservation>,
 }
 
-/// Why a plan is wanted.
+/// Why a plan is requested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Occasion {
@@ -213,7 +206,7 @@ pub enum Occasion {
     Stop,
     /// A stop failed or took too long. With the step that failed, if one did.
     ForcedStop(Option<StepFailure>),
-    /// A person wants the application restarted.
+    /// A user wants the application restarted.
     Restart,
     /// A checker went down.
     Incident(Incident),
@@ -232,33 +225,33 @@ impl Occasion {
     }
 }
 
-/// A step that did not do what it should.
+/// A step that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepFailure {
-    /// The plan's summary.
+    /// The summary of its plan.
     pub plan: String,
-    /// Which step, from 0.
+    /// The index of the step, from 0.
     pub step: usize,
-    /// What went wrong.
+    /// Why the step failed.
     pub reason: String,
 }
 
-/// What a restart script is told. The host adds what only it knows (the
-/// declared commands and which of them run).
+/// The request to a restart script. The host adds what only it knows (the declared commands and which of them are
+/// running).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanRequest {
-    /// Why a plan is wanted.
+    /// Why a plan is requested.
     pub occasion: Occasion,
     /// Earlier incidents within the budget's window, the latest last.
     pub history: Vec<Incident>,
-    /// Automatic restarts within the budget's window, this one included.
+    /// Automatic restarts within the budget's window, including this one.
     pub restarts: u32,
-    /// How many are allowed.
+    /// The number of restarts that the budget allows.
     pub restarts_allowed: u32,
 }
 
 impl PlanRequest {
-    /// A plan for this occasion, before which nothing has happened.
+    /// A request for this occasion, without any history.
     pub fn without_history(occasion: Occasion, budget: &BudgetPolicy) -> Self {
         Self { occasion, history: Vec::new(), restarts: 0, restarts_allowed: budget.restarts }
     }

@@ -1,6 +1,6 @@
-//! What the operator wants, once it is known to make sense.
+//! The operator's settings, after validation.
 //!
-//! Files are parsed elsewhere; whatever is here has been validated.
+//! Files are parsed elsewhere; everything here is valid.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,24 +11,24 @@ use crate::drain::Drain;
 use crate::id::{CheckerName, CommandName};
 use crate::moment::plain;
 
-/// What a checker that goes down does to its module.
+/// The effect of a checker that goes down on its module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnDown {
-    /// Restart the application.
+    /// Restart the application, within the budget.
     Restart,
-    /// Stop the application and ask for a person.
+    /// Stop the application and wait for an operator.
     Stop,
-    /// A prerequisite: stop the application, and start it again by itself when the checker is up.
+    /// A prerequisite: stop the application, and start it again automatically when the checker is up.
     Wait,
-    /// Take the node out of the load balancer for as long as the checker is down.
+    /// Take the node out of the load balancer while the checker is down.
     Out,
-    /// Only tell somebody.
+    /// Only send a notification.
     Notify,
 }
 
 impl OnDown {
-    /// Whether the checker has a say in the health answer. A notice does not.
+    /// Whether the checker affects the health answer. One that only notifies does not.
     pub fn gates_health(self) -> bool {
         match self {
             Self::Restart | Self::Stop | Self::Wait | Self::Out => true,
@@ -36,7 +36,7 @@ impl OnDown {
         }
     }
 
-    /// What an edit would do whose checker fails, in half a sentence.
+    /// The effect of an edit whose checker fails, in half a sentence.
     pub fn would(self) -> &'static str {
         match self {
             Self::Restart => "this would take the module down: the application would be restarted",
@@ -58,20 +58,20 @@ impl OnDown {
     }
 }
 
-/// How observations add up to a verdict.
+/// How results lead to a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Thresholds {
-    /// So many passes in a row turn a checker up. At least 1.
+    /// The number of passes in a row for up. At least 1.
     pub rise: u32,
-    /// So many fails in a row turn a checker down. At least 1.
+    /// The number of fails in a row for down. At least 1.
     pub fall: u32,
-    /// So many fails turn it down also where others of the last runs passed: `fall` of this many. At
-    /// most [`MOST_LOOKED_BACK`](crate::verdict::MOST_LOOKED_BACK).
+    /// A checker is also down if `fall` of this many last runs failed, in a row or not. At most
+    /// [`MOST_LOOKED_BACK`](crate::verdict::MOST_LOOKED_BACK).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fall_of: Option<u32>,
     /// Fails within this time after a start are not counted.
     pub grace: Duration,
-    /// Count unknown as fail. Off unless the operator asks for it.
+    /// Count unknown as fail. Off unless the operator enables it.
     pub unknown_is_fail: bool,
 }
 
@@ -81,25 +81,25 @@ impl Default for Thresholds {
     }
 }
 
-/// What kind of thing a checker looks at.
+/// The kind of a checker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckerKind {
     /// Native: processes of this node.
     Process,
-    /// A component.
+    /// A WebAssembly component that observes something.
     Component,
 }
 
-/// How often a component that is run eagerly is run at first, if its interval is longer: while
-/// something waits for what it says.
+/// The initial interval of a component that is run eagerly, if its own interval is longer: while its result is
+/// being waited for.
 const EAGER: Duration = Duration::from_millis(100);
-/// The pace of a component that is run eagerly is this part of the time that it has been so.
+/// The interval of a component that is run eagerly is this fraction of the time that it has been so.
 const EAGER_PART: u32 = 10;
 
-/// From the beginning of one run of a checker to the beginning of the next, in the daemon and in a simulation. A component that
-/// is run eagerly has been so for `waited`, or has last passed so long ago: what comes up is seen at once, and what
-/// takes minutes to do so is not asked ten times a second.
+/// The time from the beginning of one run of a checker to the beginning of the next, in the daemon and in a
+/// simulation. `waited`: the time for which a component has been run eagerly, or since it last passed. A service
+/// that comes up quickly is noticed immediately, and one that takes minutes is not checked ten times a second.
 pub fn pace(kind: CheckerKind, interval: Duration, eager: bool, waited: Duration) -> Duration {
     match kind {
         CheckerKind::Component if eager => (waited / EAGER_PART).max(EAGER).min(interval),
@@ -110,75 +110,74 @@ pub fn pace(kind: CheckerKind, interval: Duration, eager: bool, waited: Duration
 /// One checker as the core knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckerPolicy {
-    /// Native or component.
+    /// Native, or a component.
     pub kind: CheckerKind,
     /// How observations add up.
     pub thresholds: Thresholds,
-    /// What a verdict of down does.
+    /// The effect of going down.
     pub on_down: OnDown,
-    /// From the beginning of one run to the beginning of the next.
+    /// The time from the beginning of one run to the beginning of the next.
     #[serde(default)]
     pub interval: Duration,
-    /// How long one run may take.
+    /// The time limit of one run.
     #[serde(default)]
     pub timeout: Duration,
-    /// Without an observation for so long, whoever runs the checker is stuck.
+    /// Without an observation for this long, the checker's task is stuck.
     pub patience: Duration,
-    /// Looks at the process of a kept command: where it sees none, there is none.
+    /// It observes the process of a kept command: if it finds none, there is none.
     #[serde(default)]
     pub kept: bool,
-    /// Stands for everything else in the checker's definition (what it
-    /// observes and how often): when it differs, the checker is watched anew.
+    /// Stands for everything else in the checker's definition (what it observes and how often): when it differs,
+    /// the checker's watch is renewed.
     pub definition: u64,
 }
 
-/// How many automatic restarts are allowed within a time
-/// (`SafeKit`'s `maxloop` and `loop_interval`).
+/// The number of automatic restarts that are allowed within a time (`SafeKit`'s `maxloop` and `loop_interval`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BudgetPolicy {
-    /// So many.
+    /// The number of restarts.
     pub restarts: u32,
-    /// Within this sliding window.
+    /// The length of the sliding window.
     pub within: Duration,
 }
 
 impl BudgetPolicy {
-    /// What is said when none is left.
+    /// The message when none is left.
     pub fn all_spent(&self) -> String {
         let within = plain(self.within);
         match self.restarts {
             0 => "no automatic restart is allowed".to_owned(),
-            1 => format!("the one automatic restart within {within} is spent"),
-            many => format!("{many} automatic restarts within {within} are spent"),
+            1 => format!("the one automatic restart within {within} is used up"),
+            many => format!("{many} automatic restarts within {within} are used up"),
         }
     }
 }
 
-/// How long to wait before the next try.
+/// The delay before the next attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackoffPolicy {
-    /// The first wait. An application that was up is restarted at once the first time, and waited
-    /// for from the second time on; one that did not come up is waited for from the first time on.
+    /// The first delay. An application that was up is restarted immediately the first time, and delayed from the
+    /// second time on; one that did not come up is delayed from the first time on.
     pub first: Duration,
-    /// The wait doubles with each try up to this. An application that has
-    /// been up for as long as this has recovered: the next wait is `first` again.
+    /// The maximum: the delay doubles with each attempt up to this. An application that has been up for this long
+    /// has recovered: the next delay is `first` again.
     pub max: Duration,
 }
 
 /// One module as the core knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModulePolicy {
-    /// Its checkers.
+    /// Its checkers by name.
     pub checkers: BTreeMap<CheckerName, CheckerPolicy>,
     /// The declared commands, for the restart script to choose from.
     pub commands: BTreeMap<CommandName, CommandPolicy>,
-    /// Automatic restarts allowed.
+    /// The limit of automatic restarts.
     pub budget: BudgetPolicy,
-    /// The wait between tries.
+    /// The delays between attempts.
     pub backoff: BackoffPolicy,
-    /// How long health says no before an application that serves is stopped.
+    /// How long the health check fails before a serving application is stopped.
     pub drain: Drain,
-    /// Whether load balancers are told to send less while a checker that only notifies is down.
+    /// Whether load balancers are told to send less traffic while a checker that only notifies is down.
     #[serde(default)]
     pub degrade: bool,
     /// From the end of the start plan until every checker must be up.
@@ -187,22 +186,22 @@ pub struct ModulePolicy {
     /// `None`: as long as `start_within`.
     #[serde(default)]
     pub appear_within: Option<Duration>,
-    /// For so long what does not start, or does not stay up, is tried again without being counted
-    /// against the budget.
+    /// How long an application that does not start, or does not stay up, is retried without being counted against
+    /// the budget.
     #[serde(default)]
     pub keep_trying: Duration,
-    /// How long the restart script may think about a plan.
+    /// The time limit of the restart script.
     pub plan_within: Duration,
 }
 
 impl ModulePolicy {
-    /// Whether the application is a kept command. If not, it runs in the background, and the host
-    /// cannot tell it from another process of its kind.
+    /// Whether the application is a kept command. If not, it runs in the background, and the host cannot
+    /// distinguish it from a similar process.
     pub fn keeps(&self) -> bool {
         self.commands.values().any(|command| command.keep)
     }
 
-    /// How long the end of a kept command may take.
+    /// The time limit of a kept command's exit.
     pub fn kept_ends_within(&self) -> Duration {
         let kept = self.commands.values().filter(|command| command.keep);
         kept.map(|command| command.timeout).max().unwrap_or_default()
@@ -214,7 +213,7 @@ impl ModulePolicy {
 pub struct CommandPolicy {
     /// The long-running application itself.
     pub keep: bool,
-    /// How long it may run; for a kept command, how long its end may take.
+    /// Its time limit; for a kept command, the time limit of its exit.
     pub timeout: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Whether a new version of a component may stay.
+//! Whether a new version of a component may stay active.
 //!
 //! ```text
 //!                    its trial run broke, and the old version's last one did not
@@ -11,25 +11,25 @@
 //!             ▼
 //!           stays
 //! ```
-//! A run breaks when it gives no answer by its own fault: a trap, its time, a
-//! limit. What it answers, `fail` too, is no matter for this.
+//! A run breaks when it gives no answer by its own fault: a trap, its time, a limit. Its answer is irrelevant here,
+//! even if it is `fail`.
 
 use std::collections::BTreeMap;
 
 use crate::id::{CheckerName, ModuleName};
 
-/// So many runs of each user are on probation.
+/// The number of runs of each user that are on probation.
 pub const RUNS: u32 = 3;
 
-/// Who runs the component.
+/// A checker that runs the component.
 pub type User = (ModuleName, CheckerName);
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
-    /// With an answer.
+    /// With an answer of any kind.
     Answered,
-    /// Without one, by its own fault. Why, in words.
+    /// Without one, by its own fault. The reason in words.
     Broke(String),
 }
 
@@ -38,16 +38,16 @@ pub enum Ending {
 pub struct Conduct {
     version: String,
     last: BTreeMap<User, Ending>,
-    /// What the last version that has proved itself did last.
+    /// The last result of each user with the last proven version.
     measure: BTreeMap<User, Ending>,
-    /// How many runs of each are still to be compared with it.
+    /// The number of each user's runs that are still to be compared with it.
     left: BTreeMap<User, u32>,
     relapse: Option<String>,
 }
 
 impl Conduct {
-    /// From now on the runs of this version count. Returns whether the version before it has
-    /// proved itself: only such a one is worth coming back to, and is the measure of the new one.
+    /// Starts counting the runs of this version. Returns whether the previous version was proven: only a proven
+    /// version is worth a rollback, and is the measure of the new one.
     pub fn replaced(&mut self, version: &str) -> bool {
         let proved = self.has_proved_itself();
         let last = std::mem::take(&mut self.last);
@@ -60,13 +60,13 @@ impl Conduct {
         proved
     }
 
-    /// This version comes into force without anything to compare it with, or back into it.
+    /// This version is activated, or activated again, without another to compare it with.
     pub fn trusted(&mut self, version: &str) {
         *self = Self { version: version.to_owned(), ..Self::default() };
     }
 
-    /// A run has ended. Returns whether the version has relapsed by it: see [`Conduct::relapse`].
-    /// Runs of other versions, which were still under way, do not count.
+    /// A run has ended. Returns whether the version has relapsed by it: see [`Conduct::relapse`]. Pending runs of
+    /// other versions do not count.
     pub fn ran(&mut self, version: &str, user: &User, ending: &Ending) -> bool {
         if version != self.version {
             return false;
@@ -87,7 +87,7 @@ impl Conduct {
         true
     }
 
-    /// Why this version must not stay, if it must not.
+    /// Why this version must be rolled back, if it must.
     pub fn relapse(&self) -> Option<(&str, &str)> {
         self.relapse.as_deref().map(|why| (self.version.as_str(), why))
     }
@@ -97,18 +97,18 @@ impl Conduct {
         !self.left.is_empty()
     }
 
-    /// How the last run of the version in force ended for this user.
+    /// How the last run of the active version ended for this user.
     pub fn last(&self, user: &User) -> Option<&Ending> {
         self.last.get(user)
     }
 
-    /// Nothing to compare with, or one user at least has seen enough of it.
+    /// There is nothing to compare with, or one user at least has completed the probation.
     fn has_proved_itself(&self) -> bool {
         self.relapse.is_none() && (self.measure.is_empty() || self.left.len() < self.measure.len())
     }
 }
 
-/// Whether a run of a new version is good enough, after the last one of the version before it.
+/// Whether a run of a new version is good enough, given the last one of the previous version.
 pub fn judge<'e>(before: &Ending, now: &'e Ending) -> Result<(), &'e str> {
     match (before, now) {
         (Ending::Answered, Ending::Broke(why)) => Err(why),
@@ -129,7 +129,7 @@ mod tests {
         if broke { Ending::Broke("trapped".to_owned()) } else { Ending::Answered }
     }
 
-    /// After these runs of version 1, does version 2 relapse in these?
+    /// Whether version 2 relapses in these runs, after these runs of version 1.
     fn relapses(old: &[bool], new: &[bool]) -> bool {
         let mut conduct = Conduct::default();
         conduct.trusted("1");
@@ -151,7 +151,7 @@ mod tests {
             // The last run counts.
             (&[well, broke], &[broke], false),
             (&[broke, well], &[broke], true),
-            // Nothing to compare with.
+            // There is nothing to compare with.
             (&[], &[broke], false),
         ] {
             assert_eq!(relapses(old, new), expected, "{old:?} {new:?}");
@@ -189,7 +189,7 @@ mod tests {
         conduct.trusted("1");
         conduct.ran("1", &user("a"), &Ending::Answered);
         assert!(conduct.replaced("2"));
-        // Replaced before it could show anything, and again.
+        // Replaced before it could prove itself, twice.
         assert!(!conduct.replaced("3"));
         assert!(conduct.ran("3", &user("a"), &ending(true)));
         let mut conduct = Conduct::default();

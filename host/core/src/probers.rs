@@ -1,7 +1,8 @@
-//! Who asks the health endpoint regularly, and how often.
+//! Which clients probe the health endpoint regularly, and how often.
 //!
-//! A load balancer asks at an even pace, all day long. Its pace says how long a drain must be for it to
-//! notice ([`Drain`](crate::drain::Drain)). Whatever asks now and then (a person, a script) has none.
+//! A load balancer probes at an even interval, all day long. Its interval determines how long a drain must be for
+//! it to notice ([`Drain`](crate::drain::Drain)). Clients that ask now and then (a user, a script) have no
+//! interval.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -9,42 +10,43 @@ use std::time::Duration;
 
 use crate::moment::Moment;
 
-/// So many are told apart. When there are more, the one that asked longest ago is forgotten.
+/// The maximum number of clients. When there are more, the one whose last probe is oldest is forgotten.
 const MAX_PROBERS: usize = 64;
-/// So many of the latest moments of each are kept: enough for three probers at one address.
+/// The number of latest probes that are remembered for each: enough for three clients at one address.
 const MOMENTS: usize = 8;
-/// So many load balancers, or processes of one, may ask from the same address at the same pace.
+/// The maximum number of load balancers, or processes of one, that probe from the same address at the same
+/// interval.
 const AT_ONE_ADDRESS: usize = 3;
-/// Its pace is even if the longest time between two questions is at most longer by this part of it.
+/// An interval is even if the longest one exceeds the others by at most this fraction.
 const UNEVEN: u32 = 3;
-/// What has not asked for so many of its paces does not ask any more.
+/// A client that has not probed for this many intervals has stopped probing.
 const MISSED: u32 = 3;
 
-/// What is asked by whom.
+/// A client and what it asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Key {
     from: IpAddr,
-    /// The module's name; nothing is all modules together.
+    /// The module's name; `None` for all modules together.
     about: Option<String>,
-    /// Whether it asks as an agent-check.
+    /// Whether it is an agent-check.
     agent: bool,
 }
 
-/// One of those that ask.
+/// One client that probes.
 #[derive(Debug, Clone)]
 struct Prober {
     key: Key,
     moments: VecDeque<Moment>,
 }
 
-/// All that ask.
+/// All clients that probe.
 #[derive(Debug, Clone, Default)]
 pub struct Probers {
     known: Vec<Prober>,
 }
 
 impl Probers {
-    /// Somebody asked about a module, or about all of them.
+    /// Records a probe for a module, or for all of them.
     pub fn asked(&mut self, from: IpAddr, about: Option<&str>, agent: bool, now: Moment) {
         let is_it = |prober: &Prober| {
             prober.key.from == from && prober.key.agent == agent && prober.key.about.as_deref() == about
@@ -66,7 +68,7 @@ impl Probers {
         }
     }
 
-    /// How often the slowest of those asks that ask about this module regularly.
+    /// The interval of the slowest client that probes this module regularly.
     pub fn slowest(&self, module: &str, now: Moment) -> Option<Duration> {
         let concerned = |prober: &&Prober| prober.key.about.as_deref().is_none_or(|about| about == module);
         self.known.iter().filter(concerned).filter_map(|prober| prober.pace(now)).max()
@@ -80,7 +82,8 @@ impl Prober {
         (now.since(*last) <= pace.saturating_mul(MISSED)).then_some(pace)
     }
 
-    /// The pace of that many that ask in turn, if each of them has asked three times and all is even.
+    /// The interval of this many clients that probe in turn, if each of them has probed three times and the
+    /// intervals are even.
     fn pace_of(&self, probers: usize) -> Option<Duration> {
         let newest_first: Vec<Moment> = self.moments.iter().rev().copied().collect();
         let paces = newest_first.iter().zip(newest_first.get(probers..)?);
@@ -126,12 +129,12 @@ mod tests {
             (&[][..], None),
             (&[0, 5000], None),
             (&[0, 5000, 10_000], Some(5000)),
-            // Jitter of a tenth, as balancers that spread their checks have.
+            // Jitter of a tenth, as with balancers that spread their checks.
             (&[0, 5000, 10_500], Some(5500)),
-            // A person.
+            // A user with irregular requests.
             (&[0, 1000, 9000], None),
             (&[0, 9000, 9500, 30_000, 31_000], None),
-            // It was set to ask more often.
+            // Its interval was shortened.
             (&[0, 10_000, 20_000, 22_000, 24_000], Some(2000)),
             // Two at one address, each every ten seconds.
             (&[0, 3000, 10_000, 13_000, 20_000], Some(10_000)),
@@ -172,7 +175,7 @@ mod tests {
             probers.asked(address, None, false, at(i64::from(host)));
         }
         assert_eq!(probers.known.len(), MAX_PROBERS);
-        // It asked last, although the others came later.
+        // Its last probe was latest, although the others came later.
         assert_eq!(probers.slowest("web", at(2000)), Some(Duration::from_secs(1)));
     }
 

@@ -7,7 +7,7 @@
 //!                          └────────────────────────────────────────┘    ▼
 //!                                     it failed again                   free
 //! ```
-//! Known by name and digest: another version of the same file is another matter.
+//! Identified by name and digest: another version of the same file is another case.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,11 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::moment::Moment;
 
-/// The first wait; each one after it is twice as long.
+/// The first delay; each further one is twice as long.
 pub const FIRST_WAIT: Duration = Duration::from_secs(10);
-/// No wait is longer.
 pub const LONGEST_WAIT: Duration = Duration::from_hours(1);
-/// More cases than this are not remembered: the one that was tried longest ago is forgotten.
+/// The maximum number of cases: beyond it, the one whose last attempt is oldest is forgotten.
 pub const MAX_CASES: usize = 256;
 
 /// One version that did not work.
@@ -34,16 +33,16 @@ pub struct Case {
     pub since: Moment,
     /// How often it was tried.
     pub tries: u32,
-    /// Not tried again before.
+    /// The time of the next attempt.
     pub next: Moment,
 }
 
-/// All of them.
+/// All quarantined versions, by file and digest.
 #[derive(Debug, Clone, Default)]
 pub struct Quarantine(BTreeMap<(String, String), Case>);
 
 impl Quarantine {
-    /// The version with this digest of the file `what` has failed.
+    /// The version of the file `what` with this digest has failed.
     pub fn put(&mut self, what: &str, digest: &str, why: &str, now: Moment) -> Case {
         let key = (what.to_owned(), digest.to_owned());
         let before = self.0.get(&key);
@@ -74,7 +73,7 @@ impl Quarantine {
         of_file.map(|((_, digest), _)| digest.clone()).collect()
     }
 
-    /// It works after all.
+    /// Removes the version: it works after all.
     pub fn release(&mut self, what: &str, digest: &str) {
         self.0.remove(&(what.to_owned(), digest.to_owned()));
     }
@@ -85,7 +84,7 @@ impl Quarantine {
     }
 }
 
-/// After so many tries.
+/// The delay after this many attempts.
 fn wait(tries: u32) -> Duration {
     let doublings = tries.saturating_sub(1).min(16);
     FIRST_WAIT.saturating_mul(1 << doublings).min(LONGEST_WAIT)

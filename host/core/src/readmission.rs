@@ -1,14 +1,14 @@
-//! Whether a load balancer that keeps what it was told has to be told that it may use the node again.
+//! Whether a load balancer that keeps an announced drain has to be told that it may use the node again.
 //!
 //! ```text
 //!   NotNeeded ── a drain begins ──▶ Owed ── serves ──▶ Until ── a minute later ──▶ (nothing is said)
 //!                                    ▲                   │
 //!                                    └─ serves no more ──┘ within that minute
 //! ```
-//! `HAProxy` keeps the administrative state that an agent gives it (`drain`) until an agent, or a
-//! person, gives it another one. A person sets the same state by hand, for maintenance or for a
-//! canary, and must not find it undone. So the node takes back what it said itself, for as long as
-//! an agent-check needs to come by, and leaves the rest alone.
+//! `HAProxy` keeps the administrative state that an agent sets (`drain`) until an agent, or an operator, sets
+//! another one. Operators set the same state by hand, for maintenance or for a canary, and it must not be undone.
+//! So the node cancels its own announcement, for as long as an agent-check needs to arrive, and changes nothing
+//! else.
 
 use std::time::Duration;
 
@@ -16,26 +16,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::moment::Moment;
 
-/// For so long the node says `ready` once it serves again after a drain. Agent-checks come by far
-/// more often (`agent-inter` is 2 s unless it is set).
+/// How long the node answers `ready` once it serves again after a drain. Agent-checks are far more frequent
+/// (`agent-inter` is 2 s by default).
 pub const READMIT_FOR: Duration = Duration::from_mins(1);
 
-/// What has to be taken back.
+/// What has to be cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Readmission {
-    /// Nothing: no drain was announced.
+    /// Nothing, because no drain was announced.
     #[default]
     NotNeeded,
     /// A drain was announced, and the application does not serve again yet.
     Owed,
-    /// It serves again. The node is readmitted until then.
+    /// It serves again. The node answers `ready` until then.
     Until(Moment),
 }
 
 impl Readmission {
-    /// How it stands after whatever has happened: `drains` is whether a drain is announced at this
-    /// moment, `serves` whether the application is said to serve.
+    /// The state after an event: `drains` is whether a drain is announced at this moment, `serves` whether the
+    /// answer is positive.
     #[must_use]
     pub fn follow(self, drains: bool, serves: bool, now: Moment) -> Self {
         match self {
@@ -47,7 +47,7 @@ impl Readmission {
         }
     }
 
-    /// Until when a node that serves is to be readmitted, if it is.
+    /// How long a serving node has to answer `ready`, if it has to.
     pub fn until(self) -> Option<Moment> {
         match self {
             Self::Until(until) => Some(until),
@@ -55,7 +55,7 @@ impl Readmission {
         }
     }
 
-    /// A clock that was set back does not make it last longer.
+    /// A clock that was set back does not prolong it.
     #[must_use]
     pub fn no_later_than(self, now: Moment) -> Self {
         match self {
@@ -87,7 +87,7 @@ mod tests {
             (Owed, false, true, 10, Until(at(70))),
             (Until(at(70)), false, true, 50, Until(at(70))),
             (Until(at(70)), false, true, 80, Until(at(70))),
-            // It is not known whether it was asked within so short a time.
+            // It is not known whether there was a probe within so short a time.
             (Until(at(70)), false, false, 50, Owed),
             (Until(at(70)), false, false, 70, NotNeeded),
             (Until(at(70)), true, false, 80, Owed),
@@ -97,8 +97,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens: after a drain, an application that serves for a minute was readmitted for
-        /// the whole of it; one that was never drained never is.
+        /// Whatever happens: after a drain, an application that serves for a minute answered `ready` for the whole
+        /// minute; one that was never drained never does.
         #[test]
         fn what_was_announced_is_taken_back_and_nothing_else(
             steps in proptest::collection::vec((0u8..3, 1i64..90), 1..60),
@@ -108,7 +108,7 @@ mod tests {
             for (what, seconds) in steps {
                 now += seconds;
                 let (drains, serves) = (what == 0, what == 1);
-                // What was served from the last step to this one was a minute, or it was not.
+                // The application served for a minute since the last step, or it did not.
                 drained &= readmission.until().is_none_or(|until| until > at(now));
                 readmission = readmission.follow(drains, serves, at(now));
                 drained |= drains;
@@ -117,7 +117,7 @@ mod tests {
                 } else if serves_since.is_none() {
                     serves_since = Some(now);
                 }
-                // What is left of one that was taken back for long enough says nothing any more.
+                // The remainder of a cancellation that lasted long enough is irrelevant.
                 let over = readmission.until().is_none_or(|until| until <= at(now));
                 prop_assert!(drained || (over && readmission != Readmission::Owed));
                 prop_assert!(!drains || readmission == Readmission::Owed);

@@ -1,5 +1,4 @@
-//! What is written down: one record for everything that happened, with a
-//! sentence that a person understands.
+//! Journal records: one for everything that happened, with a readable sentence.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,71 +10,64 @@ use crate::plan::{Incident, PastObservation};
 use crate::state::StateName;
 use crate::verdict::Verdict;
 
-/// One thing that happened.
+/// A record of one event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// Counts the records of this node, from 1.
+    /// The number of the record on this node, from 1.
     pub seq: u64,
-    /// When.
     pub at: Moment,
-    /// Where.
     pub node: NodeName,
-    /// To which module, if to one.
+    /// The module, if it concerns one.
     pub module: Option<ModuleName>,
-    /// What.
     pub kind: RecordKind,
 }
 
-/// What happened.
+/// The kinds of records, with their data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum RecordKind {
     /// A checker's verdict changed.
     Verdict {
-        /// Whose.
+        /// The checker whose verdict changed.
         checker: CheckerName,
-        /// From.
         from: Verdict,
-        /// To.
         to: Verdict,
-        /// What its last run saw.
+        /// The status of its last run.
         status: Status,
-        /// And said.
+        /// The summary of its last run.
         summary: String,
     },
-    /// A verdict turned down.
+    /// A checker went down.
     Incident {
-        /// What led to it.
+        /// The checker and its last observations.
         incident: Incident,
     },
-    /// None of a checker's last runs could tell how its resource is: it is not watched any more.
+    /// All of a checker's last runs were unknown: its resource is not monitored any more.
     CannotTell {
-        /// Which checker.
+        /// The checker whose runs were unknown.
         checker: CheckerName,
-        /// So many runs in a row, at least.
+        /// At least this many runs in a row.
         runs: u32,
-        /// What the last one said.
+        /// The summary of the last run.
         summary: String,
     },
-    /// What was decided, and why.
+    /// A decision and its reason.
     Decision {
         /// In words: `restart (1 of 3 within 24h)`.
         decision: String,
-        /// In words.
+        /// The reason in words.
         reason: String,
     },
     /// The module's state changed.
     State {
-        /// From.
         from: StateName,
-        /// To.
         to: StateName,
         /// Why, in one sentence.
         reason: String,
     },
     /// A plan was made.
     Plan {
-        /// What for.
+        /// The occasion of the plan.
         occasion: String,
         /// In the script's words.
         summary: String,
@@ -84,84 +76,84 @@ pub enum RecordKind {
     },
     /// There is no plan.
     NoPlan {
-        /// What for.
+        /// The occasion of the plan.
         occasion: String,
-        /// Why not.
+        /// Why there is no plan.
         reason: String,
     },
     /// A step was carried out.
     Step {
-        /// Which, in words.
+        /// The step in words.
         step: String,
-        /// Whether it worked.
+        /// Whether the step succeeded.
         ok: bool,
-        /// What came of it.
+        /// The result in words.
         result: String,
     },
-    /// A person asked for something.
+    /// A user gave a command.
     Command {
-        /// What.
+        /// The command that was given.
         command: crate::command::Command,
-        /// Who, and from where.
+        /// The user and the origin.
         by: String,
-        /// What became of it.
+        /// The outcome of the command.
         outcome: CommandOutcome,
     },
-    /// A file was taken over, or refused.
+    /// A file was activated, or rejected.
     Reload {
-        /// What was read: `checkers/http.wasm`.
+        /// The file, relative to the root: `checkers/http.wasm`.
         what: String,
-        /// Whether it is in force now.
+        /// Whether it is active now.
         ok: bool,
-        /// What came of it.
+        /// The result in words.
         detail: String,
     },
     /// A version of a component does not work and is not tried again for a while.
     Quarantine {
-        /// Its file: `checkers/http.wasm`.
+        /// The component's file: `checkers/http.wasm`.
         what: String,
         /// BLAKE3 of the file, in hexadecimal.
         digest: String,
-        /// What happened.
+        /// Why it does not work.
         why: String,
         /// How often it was tried.
         tries: u32,
-        /// Not tried again before.
+        /// The time of the next attempt.
         next: Moment,
     },
-    /// A version of a component asks for more than the one before it, or a person has let it in.
+    /// A version of a component requests more grants than the one before it, or a user has approved it.
     Approval {
-        /// Its file: `checkers/http.wasm`.
+        /// The component's file: `checkers/http.wasm`.
         what: String,
         /// BLAKE3 of the file, in hexadecimal.
         digest: String,
-        /// What it asks for beyond the version before it and its grants, in the notation of grants.
+        /// The requested grants beyond the version before it and the existing grants, in the notation of grants.
         asks: Vec<String>,
-        /// Who let it in, and from where; nobody as long as it waits.
+        /// The user who approved it and the origin; `None` while it waits.
         by: Option<String>,
     },
-    /// A person signed in, or did something that is no command: a user added, a checker run.
+    /// A user signed in, or did something other than a command: added a user, ran a checker.
     Access {
-        /// Who, and from where.
+        /// The user and the origin.
         by: String,
-        /// What, as a sentence goes on behind the name: `signed in`.
+        /// The rest of a sentence that begins with the user: `signed in`.
         what: String,
     },
-    /// The daemon started, stopped, or has something to say of itself.
+    /// The daemon started, stopped, or reports something about itself.
     Daemon {
-        /// In words.
+        /// The message in words.
         message: String,
     },
 }
 
-/// The decision when the time of a suspension is over.
+/// The decision when a suspension ends after its duration.
 pub(crate) const ACT_AGAIN: &str = "act on checkers again";
 
-/// How the decision begins to try a start again that has failed for some time.
+/// The beginning of the decision to retry a start that has failed for some time.
 pub(crate) const KEEP_TRYING: &str = "keep trying";
 
 impl RecordKind {
-    /// All texts in it, as [`Event::texts`](crate::event::Event::texts) has them.
+    /// All texts in it that come from outside; see [`Event::texts`](crate::event::Event::texts).
     pub fn texts(&mut self) -> Vec<&mut String> {
         match self {
             Self::Verdict { checker: _, from: _, to: _, status: _, summary }
@@ -193,13 +185,12 @@ impl RecordKind {
         }
     }
 
-    /// Whether a start has failed for so long that a person should know of it, although it is tried
-    /// again.
+    /// Whether a start has failed for so long that an operator should know, although it is retried.
     pub fn is_of_a_start_that_keeps_failing(&self) -> bool {
         matches!(self, Self::Decision { decision, .. } if decision.starts_with(KEEP_TRYING))
     }
 
-    /// All that [`Self::word`] says.
+    /// All possible values of [`Self::word`].
     pub const WORDS: [&str; 14] = [
         "verdict",
         "incident",
@@ -217,7 +208,7 @@ impl RecordKind {
         "daemon",
     ];
 
-    /// The kind in one word, as it is written down and asked for.
+    /// The kind in one word, for storage and queries.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Verdict { .. } => "verdict",
@@ -237,7 +228,7 @@ impl RecordKind {
         }
     }
 
-    /// The checker that it is about, if it is about one.
+    /// The checker that it concerns, if it concerns one.
     pub fn checker(&self) -> Option<&CheckerName> {
         match self {
             Self::Verdict { checker, .. } | Self::CannotTell { checker, .. } => Some(checker),
@@ -296,7 +287,7 @@ impl RecordKind {
     }
 }
 
-/// Enough of a digest to tell versions apart.
+/// Enough of a digest to distinguish versions.
 pub fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
 }

@@ -1,4 +1,4 @@
-//! How a file that the operator drops, edits or removes becomes active: a pure state machine.
+//! How a file that the operator adds, edits or removes becomes active: a pure state machine.
 //!
 //! ```text
 //!   a hint, or the clock
@@ -27,9 +27,9 @@
 //!        ▼
 //!      stays
 //! ```
-//! The machine is told what happens ([`Event`]) and says what to do ([`Action`]). The daemon lists folders, reads,
-//! compiles, compares, runs and writes; each of these actions is answered with an event. A file that changes begins
-//! again from the top, wherever it is; what was in force before stays active until another version takes its place.
+//! The machine handles events ([`Event`]) and returns actions ([`Action`]). The daemon lists folders, reads,
+//! compiles, compares, runs and writes; each of these actions is answered with an event. A file that changes starts
+//! again from the top, wherever it is; the active version stays active until another version takes its place.
 
 mod action;
 mod activating;
@@ -72,50 +72,50 @@ pub use self::runs::Runs;
 pub use self::vanishing::Problem;
 pub use self::version::{ComponentFile, LoadId, ModuleFile, Origin, Use};
 
-/// What the machine starts with.
+/// The initial data of the machine.
 #[derive(Debug)]
 pub struct Start<C> {
     /// The components that come with the binary.
     pub standard: BTreeMap<ComponentKey, ComponentFile<C>>,
-    /// Without a hint, look this often.
+    /// The interval of scans without a hint.
     pub rescan: Duration,
-    /// What people have approved.
+    /// The approvals that users have given.
     pub approvals: Approvals,
-    /// What was known of the modules when the last daemon ended.
+    /// The stored state of the modules when the last daemon ended.
     pub memories: BTreeMap<ModuleName, ModuleMemory>,
 }
 
-/// All files, how far each has come, and what is active. `M` is the content of a module's file, `C` a compiled
-/// component: the machine compares the former, and hands both back.
+/// All files, the stage of each, and what is active. `M` is the content of a module's file, `C` a compiled
+/// component: the machine compares the former, and passes both back.
 #[derive(Debug)]
 pub struct Reload<M, C> {
     now: Moment,
     actions: Vec<Action<M, C>>,
     /// Answers that follow all other actions of an event, and of the decision that it leads to.
     answers: Vec<(RequestId, Result<Approved, NotApproved>)>,
-    /// The start is under way, until then at the latest.
+    /// The start is in progress, until then at the latest.
     beginning: Option<Moment>,
     folders: Folders,
 
     last_load: LoadId,
     pending: Pending<M, C>,
-    /// Files with mistakes that are being read once more.
+    /// Files with errors that are being read again.
     rereading: BTreeMap<FileKey, LoadId>,
     quarantine: Quarantine,
 
-    /// Something has changed since the last decision.
+    /// Whether something has changed since the last decision.
     undecided: bool,
-    /// A decision waits for comparisons.
+    /// Whether a decision waits for comparisons.
     comparing: bool,
-    /// Whether the config of a module's file fits a component; else why not.
+    /// Whether the config of a module's file matches a component; otherwise why not.
     fits: BTreeMap<Pair, Result<(), String>>,
     approvals: Approvals,
     approving: BTreeMap<RequestId, Approving>,
     /// Versions that wait for approval.
     waiting: BTreeMap<FileKey, Waiting>,
-    /// Modules' files that do not fit what is active.
+    /// Modules' files that do not match the active components.
     unfit: Vec<FileKey>,
-    /// Why files are not active, as it is shown.
+    /// Why files are not active, as displayed.
     refused: BTreeMap<FileKey, String>,
 
     modules: BTreeMap<ModuleName, ModuleVersion<M>>,
@@ -164,7 +164,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         reload
     }
 
-    /// Takes in what happened, and says what to do.
+    /// Handles an event, and returns the actions.
     pub fn handle(&mut self, event: Event<M, C>, now: Moment) -> Vec<Action<M, C>> {
         self.now = now;
         match event {
@@ -199,7 +199,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
 
     fn end_the_start(&mut self, is_over: impl Fn(&Self) -> bool) {
         if self.beginning.is_some() && is_over(self) {
-            // Perhaps nothing was decided so far: a file that was bad all along holds up no other.
+            // Maybe nothing was decided so far: a file that was invalid all along does not hold back others.
             self.pending.separate_bad();
             self.beginning = None;
             self.folders.begun(self.now);
@@ -219,18 +219,18 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         next.into_iter().chain(self.pending.next_due()).min().unwrap_or(Moment::NEVER)
     }
 
-    /// Whether [`Event::Hint`] changes anything at present.
+    /// Whether [`Event::Hint`] has an effect at present.
     pub fn heeds_hints(&self) -> bool {
         self.beginning.is_none() && self.folders.heeds_hints()
     }
 
-    /// Whether the start is under way.
+    /// Whether the start is in progress.
     pub fn is_beginning(&self) -> bool {
         self.beginning.is_some()
     }
 
-    /// The start waits for all modules that may become active, and for everything small. A language runtime that
-    /// no module uses comes later.
+    /// The start waits for all modules that may become active, and for all small components. A language runtime
+    /// that no module uses comes later.
     fn is_waiting_at_the_start(&self) -> bool {
         let is_small = |file: &FileKey| self.folders.known.get(file).is_none_or(|stamp| stamp.size < LARGE);
         let may_follow = self.comparing || self.pending.on_the_way();
@@ -241,7 +241,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         })
     }
 
-    /// Whether no module is active, and every module's file has mistakes.
+    /// Whether no module is active, and every module's file has errors.
     pub fn has_only_mistakes(&self) -> bool {
         let is_mistaken = |(file, stage): (&FileKey, &Stage<M, C>)| match stage {
             Stage::Mistaken => true,
@@ -251,7 +251,8 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         self.modules.is_empty() && self.pending.iter().all(is_mistaken)
     }
 
-    /// Whether the module is not active and has no file. A file may become active yet, whatever is wrong with it now.
+    /// Whether the module is not active and has no file. A file may become active later, whatever is wrong with it
+    /// now.
     pub fn is_gone(&self, module: &ModuleName) -> bool {
         let file = FileKey { folder: Folder::Modules, stem: module.as_str().to_owned() };
         !self.modules.contains_key(module) && !self.folders.known.contains_key(&file)

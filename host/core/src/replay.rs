@@ -1,12 +1,12 @@
-//! Tells a core again what one was told, and says where it decides otherwise.
+//! Replays the input of an earlier core, and compares the decisions.
 //!
 //! ```text
 //!   Nobody ──a beginning, a checkpoint──▶ Told again ──line──▶ the records that follow
 //!      ▲                                     │
 //!      └───────── a line is missing ─────────┘
 //! ```
-//! A core that is told all that one was told writes the same records, number by
-//! number. With another policy it cannot be told the same: see [`what_if`].
+//! A core that gets the same input writes the same records, with the same numbers. With another policy its input
+//! cannot be the same: see [`what_if`].
 
 pub mod what_if;
 
@@ -22,33 +22,31 @@ use crate::node::{Checkpoint, Node};
 use crate::record::{Record, RecordKind};
 use crate::transcript::{self, Input};
 
-/// One line of a transcript, and when it was told.
+/// One line of a transcript, and its time.
 #[derive(Debug, Clone)]
 pub struct Line {
-    /// When.
     pub at: Moment,
-    /// What.
     pub input: Input,
 }
 
-/// A core that is told its transcript again.
+/// A core that replays a transcript.
 #[derive(Debug, Default)]
 pub struct Replay {
     node: Option<Node>,
-    /// Of each stretch without a gap, what was written.
+    /// The records of each stretch without a gap.
     stretches: Vec<Vec<Record>>,
     told: u64,
     untold: u64,
 }
 
 impl Replay {
-    /// From a core as it was, or else from the first beginning.
+    /// From a checkpoint, or else from the first beginning.
     pub fn new(checkpoint: Option<Checkpoint>) -> Self {
         let node = checkpoint.map(Node::restore);
         Self { stretches: vec![Vec::new()], node, ..Self::default() }
     }
 
-    /// Tells the next line. Returns what the core asks for then.
+    /// Handles the next line. Returns the actions of the core.
     pub fn tell(&mut self, line: &Line) -> Vec<Action> {
         if let Input::Began(beginning) = &line.input {
             self.node = Some(Node::new(beginning.clone()));
@@ -69,24 +67,24 @@ impl Replay {
         actions
     }
 
-    /// Lines are missing here: what follows is not told before the next beginning.
+    /// Lines are missing here: the following ones are skipped until the next beginning.
     pub fn miss(&mut self) {
         self.node = None;
         self.stretches.push(Vec::new());
     }
 
-    /// The core as it is, if there is one.
+    /// The present core, if there is one.
     pub fn node(&self) -> Option<&Node> {
         self.node.as_ref()
     }
 
-    /// The numbers of the first and the last record that were written again, if there is any.
+    /// The numbers of the first and the last record that were written again, if there are any.
     pub fn numbers(&self) -> Option<(u64, u64)> {
         let records = || self.stretches.iter().flatten().map(|record| record.seq);
         Some((records().min()?, records().max()?))
     }
 
-    /// Sets the records that were written against those that were written then.
+    /// Compares the records that were written again with the original ones.
     pub fn compare(&self, recorded: &BTreeMap<u64, Record>) -> Comparison {
         let mut comparison = Comparison { told: self.told, untold: self.untold, ..Comparison::default() };
         for stretch in &self.stretches {
@@ -96,39 +94,39 @@ impl Replay {
     }
 }
 
-/// What came of a replay.
+/// The result of a replay.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Comparison {
-    /// Lines that were told.
+    /// The number of lines that were replayed.
     pub told: u64,
-    /// Lines that could not be told, because others before them are missing.
+    /// The number of lines that could not be replayed, because earlier ones are missing.
     pub untold: u64,
-    /// Records that are the same.
+    /// The number of records that are the same.
     pub same: u64,
-    /// Records that were written again and are not in the journal: the last ones of a daemon that
-    /// was killed.
+    /// The number of records that were written again and are not in the journal: the last ones of a daemon that was
+    /// killed.
     pub unrecorded: u64,
-    /// Where it differs, in the order of the records; the first is the one that counts.
+    /// The differences, in the order of the records; the first one is decisive.
     pub differences: Vec<Difference>,
 }
 
-/// A record that is not the same.
+/// A record that differs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
-    /// What was written then; nothing if no such record was.
+    /// The original record; `None` if there was none.
     pub recorded: Option<Record>,
-    /// What is written now; nothing if nothing is.
+    /// The record of the replay; `None` if there is none.
     pub replayed: Option<Record>,
 }
 
-/// So many differences are kept: the first is the one that counts.
+/// The maximum number of differences; the first one is decisive.
 const MAX_DIFFERENCES: usize = 100;
 
 impl Comparison {
     fn take(&mut self, stretch: &[Record], recorded: &BTreeMap<u64, Record>) {
         let (Some(first), Some(last)) = (stretch.first(), stretch.last()) else { return };
         let of_blindness = |record: &Record| matches!(record.kind, RecordKind::CannotTell { .. });
-        // Earlier versions did not record it: without it, all that follows has the number that it had then.
+        // Earlier versions did not record it: without it, all following records keep their original numbers.
         let unknown_then = !recorded.range(first.seq..=last.seq).any(|(_, record)| of_blindness(record));
         let known_to = recorded.range(first.seq..=last.seq).next_back().map_or(0, |(seq, _)| *seq);
         let (mut written, mut left_out) = (BTreeMap::new(), 0_u64);
@@ -154,7 +152,7 @@ impl Comparison {
     }
 }
 
-/// What of a record is decided, without the free texts of evidence.
+/// The part of a record that is a decision, without texts of evidence.
 pub fn gist(kind: &RecordKind) -> String {
     match kind {
         RecordKind::Verdict { checker, from, to, .. } => format!("checker `{checker}`: {from} → {to}"),

@@ -1,4 +1,4 @@
-//! What becomes of the applications when the daemon ends in an orderly way.
+//! What happens to the applications when the daemon shuts down.
 //!
 //! ```text
 //!   leave:  nothing at all: the applications run on, and serve
@@ -6,25 +6,25 @@
 //!   stop:   Up ──▶ Draining ──▶ Stopping ──▶ Stopped: at rest
 //!           Starting, Restarting, Backoff ──▶ Stopping ──▶ Stopped
 //! ```
-//! What people want is not touched: the next daemon starts again what is wanted
-//! started. A module that is suspended is left as it is, whatever the node says.
+//! The desired state is unchanged: the next daemon starts the modules that should be started. A suspended module is
+//! left as it is, whatever the node's setting.
 
 use serde::{Deserialize, Serialize};
 
 use crate::snapshot::Snapshot;
 use crate::state::StateName;
 
-/// What is done about the applications before the daemon ends.
+/// What is done with the applications before the daemon ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shutdown {
-    /// Health says no for each module's drain; then they are left running.
+    /// The health check fails for each module's drain; then the applications are left running.
     Drain,
     /// They are drained, then stopped.
     Stop,
 }
 
-/// Whether nothing is left to be waited for: no module drains or stops.
+/// Whether there is nothing left to wait for: no module drains or stops.
 pub fn at_rest(snapshot: &Snapshot) -> bool {
     snapshot.modules.iter().all(|module| match module.state {
         StateName::Stopping => false,

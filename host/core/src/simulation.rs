@@ -9,12 +9,11 @@
 //! ```text
 //!   Rehearsal ── up, or nothing more to wait for ──▶ Play ── the scenario's time is over ──▶ Over
 //! ```
-//! In the rehearsal the module comes to be as the scenario begins with it; what
-//! happens in it is not told. Equal scenarios, seeds and answers give equal reports.
+//! In the rehearsal the module reaches the initial state of the scenario; its events are not reported. Equal
+//! scenarios, seeds and answers give equal reports.
 //!
-//! While nothing changes, checkers see the same again and again, which moves
-//! nothing. Such runs are left out and counted, so that days take no longer
-//! than minutes.
+//! While nothing changes, checkers repeat the same results, which have no effect. Such runs are skipped and
+//! counted, so that simulating days takes no longer than minutes.
 
 pub mod cast;
 pub mod report;
@@ -50,58 +49,56 @@ use sight::{ProcessChange, Sights};
 use stage_hands::StageHands;
 use world::World;
 
-/// Where virtual time begins (2026-01-01T00:00:00Z): scripts are told moments, and those are
-/// to be the same each time.
+/// The beginning of virtual time (2026-01-01T00:00:00Z): scripts get moments, which have to be the same each time.
 const BEGINNING: Moment = Moment::from_micros(1_767_225_600_000_000);
-/// A module that is not up after so long does not come up by waiting longer.
+/// A module that is not up after this time will not come up later either.
 const REHEARSAL: Duration = Duration::from_secs(600);
-/// How long a restart script seems to think.
+/// The simulated duration of a restart script.
 const THINKING: Duration = Duration::from_millis(10);
-/// The core is told at most so many things in one simulation.
+/// The maximum number of events in one simulation.
 pub const MAX_TURNS: u64 = 1_000_000;
-/// A timeline has at most so many entries.
+/// The maximum number of entries of a timeline.
 pub const MAX_ENTRIES: usize = 50_000;
-/// Who types the scenario's commands.
+/// The user who gives the scenario's commands.
 const SOMEBODY: &str = "the scenario";
 
-/// More happens than a simulation takes in.
+/// The scenario has more events than the maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "too much happens: after {} of the scenario there were {turns} events and {entries} lines already, \
+    "too many events: after {} of the scenario there were {turns} events and {entries} lines already, \
      and a simulation has at most {MAX_TURNS} and {MAX_ENTRIES}",
     crate::moment::plain(*.at)
 )]
 pub struct TooMuch {
     /// How far it came, from the scenario's beginning.
     pub at: Duration,
-    /// So many events.
+    /// The number of events.
     pub turns: u64,
-    /// So many entries of the timeline.
+    /// The number of entries of the timeline.
     pub entries: usize,
 }
 
-/// What the restart script is asked.
+/// A request to the restart script.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Question {
     attempt: AttemptId,
-    /// As the core asks it.
     pub request: PlanRequest,
-    /// The kept commands that run, each with its process.
+    /// The running kept commands, each with its process.
     pub running: Vec<(CommandName, u32)>,
-    /// When it is asked.
+    /// The time of the request.
     pub at: Moment,
 }
 
-/// What is needed to go on.
+/// What the simulation needs to continue.
 #[derive(Debug)]
 pub enum Turn {
     /// The restart script's answer, to be given with [`Simulation::answer`].
     Ask(Question),
-    /// Nothing: it is over.
+    /// Nothing, because it has ended.
     Over(Box<Report>),
 }
 
-/// A simulation under way.
+/// A simulation in progress.
 #[derive(Debug)]
 pub struct Simulation {
     cast: Cast,
@@ -113,18 +110,18 @@ pub struct Simulation {
     hands: StageHands,
     queue: Queue,
     questions: VecDeque<Question>,
-    /// When the scenario begins; `None` in the rehearsal.
+    /// The beginning of the scenario; `None` in the rehearsal.
     zero: Option<Moment>,
     turns: u64,
     request: RequestId,
     report: Report,
-    /// What the core was told, for tests of replay.
+    /// The input of the core, for tests of replay.
     #[cfg(test)]
     pub(crate) transcript: (crate::transcript::Transcript, Vec<crate::replay::Line>),
 }
 
 impl Simulation {
-    /// Before anything has happened. `seed` is chance from outside.
+    /// Before any event. `seed` is the random seed.
     pub fn new(cast: Cast, scenario: Scenario, seed: u64) -> Self {
         let cast = cast.with_checkers_that_answer();
         let beginning = Beginning { node: cast.node.clone(), last_record: 0, seed, now: BEGINNING };
@@ -149,7 +146,7 @@ impl Simulation {
         simulation
     }
 
-    /// Goes on until an answer is needed or it is over.
+    /// Continues until an answer is needed or it has ended.
     pub fn go_on(&mut self) -> Result<Turn, TooMuch> {
         loop {
             if let Some(question) = self.questions.pop_front() {
@@ -168,7 +165,7 @@ impl Simulation {
                 continue;
             }
             self.now = due.min(next);
-            // What takes as long as it may has taken too long.
+            // An action that takes exactly its time limit is too slow.
             if due <= next {
                 self.sights.unsettle();
                 self.tell(Event::Tick);
@@ -179,7 +176,7 @@ impl Simulation {
         }
     }
 
-    /// The restart script's answer to a question.
+    /// Answers a request to the restart script.
     pub fn answer(&mut self, question: &Question, plan: Result<Plan, PlanError>) {
         self.queue.push(self.now + THINKING, Item::Answer { attempt: question.attempt, plan });
     }
@@ -195,7 +192,7 @@ impl Simulation {
         self.tell(Event::ModuleLoaded { module, policy, memory });
     }
 
-    /// The scenario begins as soon as the module is as it should be.
+    /// The scenario begins as soon as the module has reached its initial state.
     fn raise_the_curtain(&mut self) {
         if self.zero.is_some() {
             return;
@@ -222,7 +219,7 @@ impl Simulation {
         self.zero.map_or(BEGINNING + REHEARSAL, |zero| zero + self.scenario.lasts)
     }
 
-    /// Until then nothing happens but runs of checkers.
+    /// Until then only checkers run.
     fn quiet_until(&self) -> Moment {
         let due = self.node.next_deadline().unwrap_or(Moment::NEVER);
         due.min(self.queue.next_but_runs().unwrap_or(Moment::NEVER)).min(self.end())
@@ -372,20 +369,20 @@ impl Simulation {
         match what {
             What::Says { checker, .. } => {
                 if self.world.hush(&checker, index) {
-                    self.note(EntryKind::Scenario(format!("checker `{checker}` says again what it sees")));
+                    self.note(EntryKind::Scenario(format!("checker `{checker}` has its own result again")));
                     self.wake(&checker);
                 }
             }
             What::Ends { command, .. } => {
                 if self.world.spare(&command, index) {
-                    self.note(EntryKind::Scenario(format!("`{command}` lives again when it is started")));
+                    self.note(EntryKind::Scenario(format!("`{command}` no longer ends when it is started")));
                 }
             }
             What::Command(_) => {}
         }
     }
 
-    /// A process checker sees at once that it is to say something else.
+    /// A process checker immediately has another result.
     fn wake(&mut self, checker: &CheckerName) {
         let change = |name: &CheckerName| (name == checker).then_some(ProcessChange::Ended);
         self.sights.wake(&self.cast, self.now, change, &mut self.queue);
@@ -397,7 +394,7 @@ impl Simulation {
         module.map_or((StateName::Stopped, false), |module| (module.state, module.ready))
     }
 
-    /// Writes down what has changed to be seen from outside.
+    /// Records changes that are visible from outside.
     fn look(&mut self) {
         let Some(zero) = self.zero else { return };
         let snapshot = self.node.snapshot();

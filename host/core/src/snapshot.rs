@@ -1,4 +1,4 @@
-//! One immutable picture of everything, for all who show it.
+//! An immutable snapshot of everything, for everything that shows it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,29 +14,28 @@ use crate::policy::{CheckerKind, OnDown};
 use crate::state::StateName;
 use crate::verdict::Verdict;
 
-/// Everything that can be seen of a node at one moment.
+/// The visible state of a node at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// Grows with every change.
+    /// Increases with every change.
     pub generation: u64,
-    /// Which node.
+    /// The name of the node.
     pub node: NodeName,
     /// When it was taken.
     pub at: Moment,
-    /// By name.
+    /// The modules, ordered by name.
     pub modules: Vec<Arc<ModuleView>>,
-    /// All modules together serve again after a drain: until then a load balancer is told to use the
-    /// node again.
+    /// All modules together serve again after a drain: how long a load balancer is told to use the node again.
     #[serde(default)]
     pub readmit_until: Option<Moment>,
-    /// By name: modules of which is not known yet whether their application runs, because this core has
-    /// only just begun.
+    /// Ordered by name: modules of which it is not known yet whether their application runs, because this core has
+    /// only just started.
     #[serde(default)]
     pub looking: Vec<ModuleName>,
 }
 
 impl Snapshot {
-    /// What is known of a node whose core has not turned yet: nothing.
+    /// The snapshot of a node whose core has not run yet: empty.
     pub fn empty(node: NodeName, at: Moment) -> Self {
         Self { generation: 0, node, at, modules: Vec::new(), readmit_until: None, looking: Vec::new() }
     }
@@ -64,7 +63,7 @@ impl Snapshot {
     }
 }
 
-/// How much work a module that serves asks load balancers for.
+/// How much traffic a serving module asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Load {
@@ -74,22 +73,20 @@ pub enum Load {
     Degraded,
 }
 
-/// One module.
+/// The view of one module.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModuleView {
-    /// Its name.
     pub name: ModuleName,
     /// The generation of the snapshot in which last changed what a person decides by: its state,
     /// its answer, its desired state, its counted restarts, its plan or its file.
     #[serde(default)]
     pub changed: u64,
-    /// Its state.
     pub state: StateName,
-    /// What the load balancer is told.
+    /// Whether the health check passes.
     pub ready: bool,
     /// Since when it is in this state.
     pub since: Moment,
-    /// Since when the load balancer is told so, as far as this daemon knows.
+    /// Since when the health answer is the same, as far as this daemon knows.
     #[serde(default)]
     pub ready_since: Moment,
     /// Why it is in this state, and why it is not ready if it is not: one sentence.
@@ -101,23 +98,23 @@ pub struct ModuleView {
     pub next: Option<Moment>,
     /// Automatic restarts within the budget's window.
     pub restarts: u32,
-    /// How many are allowed.
+    /// The number of restarts that the budget allows.
     pub restarts_allowed: u32,
-    /// The budget's window.
+    /// The length of the budget's window.
     pub restarts_within: Duration,
-    /// How long health says no before the application is stopped.
+    /// How long the health check fails before the application is stopped.
     #[serde(default)]
     pub drain: Duration,
-    /// How much work it asks load balancers for, if its file lets them be told.
+    /// How much traffic it asks for, if its file enables that.
     #[serde(default)]
     pub load: Option<Load>,
-    /// How often the slowest of the load balancers asks that ask regularly.
+    /// The interval of the slowest load balancer that probes regularly.
     #[serde(default)]
     pub probed_every: Option<Duration>,
-    /// It serves again after a drain: until then a load balancer is told to use it again.
+    /// It serves again after a drain: how long a load balancer is told to use it again.
     #[serde(default)]
     pub readmit_until: Option<Moment>,
-    /// What is being carried out.
+    /// The plan in progress.
     pub plan: Option<PlanView>,
     /// The processes that its process checkers see, by their ids.
     pub processes: Vec<ProcessFact>,
@@ -151,7 +148,7 @@ impl ModuleView {
         }
     }
 
-    /// Whether a person who decides by `earlier` would see something else here.
+    /// Whether a user who decided on the basis of `earlier` would see something relevant changed here.
     fn differs(&self, earlier: &Self) -> bool {
         let occasion = |view: &Self| view.plan.as_ref().map(|plan| plan.occasion.clone());
         self.state != earlier.state
@@ -162,70 +159,67 @@ impl ModuleView {
             || occasion(self) != occasion(earlier)
     }
 
-    /// Since when it is what its word says: an application that is up may be ready, and not ready, and
-    /// those are two words.
+    /// Since when its displayed state is the same: an application that is up may be ready or not, and those are two
+    /// displayed states.
     pub fn shown_since(&self) -> Moment {
         if self.state == StateName::Up { self.since.max(self.ready_since) } else { self.since }
     }
 
-    /// The same answer for the load balancer as before has been given since then.
+    /// Since then the health answer has been the same as before.
     pub(crate) fn follow(&mut self, earlier: Option<&Self>) {
         if let Some(earlier) = earlier.filter(|earlier| earlier.ready == self.ready) {
             self.ready_since = earlier.ready_since;
         }
     }
 
-    /// The generation that a person must have seen to decide, if this view follows `earlier`.
+    /// The generation that a user must have seen to decide, if this view follows `earlier`.
     pub(crate) fn changed_since(&self, earlier: Option<&Self>, generation: u64) -> u64 {
         earlier.filter(|earlier| !self.differs(earlier)).map_or(generation, |earlier| earlier.changed)
     }
 }
 
-/// A plan that is being carried out.
+/// A plan in progress.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlanView {
-    /// What for.
+    /// The occasion of the plan.
     pub occasion: String,
     /// In the script's words.
     pub summary: String,
     /// Its steps in words.
     pub steps: Vec<String>,
-    /// Which one is at work, from 0.
+    /// The step in progress, from 0.
     pub step: usize,
 }
 
-/// What is said of a checker on probation, everywhere.
+/// The text for a checker on probation.
 pub const ON_PROBATION: &str = "on probation: has not been up yet";
 
-/// One checker.
+/// The view of one checker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckerView {
-    /// Its name.
     pub name: CheckerName,
-    /// Native or component.
+    /// Native, or a component.
     pub kind: CheckerKind,
-    /// What its going down does.
+    /// The effect of its going down.
     pub on_down: OnDown,
-    /// What its observations add up to.
     pub verdict: Verdict,
-    /// Since when.
+    /// Since when it has this verdict.
     pub since: Moment,
     /// Whether it is being run at present.
     pub watched: bool,
-    /// It was added or changed while the application served, and has not been up since: until then
-    /// nothing follows from what it sees.
+    /// It was added or changed while the application was serving, and has not been up since: until then its results
+    /// have no effect.
     #[serde(default)]
     pub on_probation: bool,
     /// Stands for what it observes and how often: it changes when that does.
     #[serde(default)]
     pub definition: u64,
-    /// From the beginning of one run to the beginning of the next, if nothing presses.
+    /// The time from the beginning of one run to the beginning of the next, at the normal pace.
     #[serde(default)]
     pub interval: Duration,
-    /// When the next run begins, about; nothing if it is not being run, or has not been yet.
+    /// The approximate time of the next run; `None` if it is not being run, or has not run yet.
     #[serde(default)]
     pub next: Option<Moment>,
-    /// What it saw last.
     pub last: Option<Arc<Observation>>,
 }
 

@@ -1,66 +1,65 @@
-//! The names of a module's states, and how they are shown: the one table that pages, terminals, metrics and the API are
-//! made from.
+//! The names of a module's states, and how they are displayed: the only table for pages, terminals, metrics and the
+//! API.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What the module is doing.
+/// The state of a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StateName {
-    /// The application is stopped, as a person wants.
+    /// The application is stopped, as desired by a user.
     Stopped,
-    /// The application is being started, or is not yet seen to be well.
+    /// The application is being started, or has not been seen to be healthy yet.
     Starting,
-    /// The application serves.
+    /// The application is serving.
     Up,
     /// The application is being restarted.
     Restarting,
-    /// The next try is due at a known time.
+    /// The next attempt is due at a known time.
     Backoff,
-    /// The budget is spent, or the application cannot be stopped: a person must look.
+    /// The budget is exhausted, or the application cannot be stopped: an operator has to act.
     Failed,
-    /// Health says no, the application still serves.
+    /// The health check fails, the application still serves.
     Draining,
     /// The application is being stopped.
     Stopping,
-    /// A prerequisite is down. Resumes by itself.
+    /// A prerequisite is down. Continues automatically.
     Waiting,
 }
 
-/// How a state is shown: a word, a shape and a tone, so that each alone would do.
+/// How a state is displayed: a word, a shape and a tone, each of which is sufficient by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateLook {
-    /// The word.
     pub word: &'static str,
     /// The shape, as a character.
     pub symbol: char,
     /// The shape, as the name of a drawing.
     pub glyph: &'static str,
-    /// How it should be taken.
+    /// The tone of the state.
     pub tone: StateTone,
 }
 
-/// How a state should be taken. What shows it has a colour for each.
+/// The tone of a state. Each is displayed in a colour of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StateTone {
-    /// The application serves.
+    /// The application is serving.
     Serving,
     /// It should serve, and does not.
     Bad,
-    /// It should serve, and does not; it is tried again, or goes on, by itself.
+    /// It should serve, and does not; it is retried, or continues, automatically.
     Pending,
-    /// It is on its way up.
+    /// It is being started.
     Rising,
-    /// It is on its way down.
+    /// It is being stopped.
     Falling,
-    /// It should not serve.
+    /// It is not meant to serve.
     Resting,
 }
 
 impl StateName {
-    /// All of them.
+    /// All states of a module.
     pub const ALL: [Self; 9] = [
         Self::Stopped,
         Self::Starting,
@@ -88,7 +87,7 @@ impl StateName {
         }
     }
 
-    /// How it is shown. A module that is up may be out of the load balancer: `ready` is what that is told.
+    /// How it is displayed. A module that is up may be out of the load balancer: `ready` is the health answer.
     pub fn look(self, ready: bool) -> StateLook {
         let (symbol, tone) = match self {
             Self::Up if ready => ('●', StateTone::Serving),

@@ -1,20 +1,21 @@
-//! Text from outside, made fit to be shown: what guests, applications, files and clients say.
+//! Makes text from outside safe to show: the output of guests, applications, files and clients.
 //!
-//! A terminal obeys escapes, a log is cut into lines, and direction marks make one text look like another.
-//! None of these belongs into anything that is shown: everything the core is told goes through here
-//! ([`Event::texts`](crate::event::Event::texts)), and so does whatever is shown without it.
+//! A terminal interprets escape sequences, a log is split into lines, and direction marks make one text look like
+//! another. None of these may be part of anything that is shown: all input of the core is escaped here
+//! ([`Event::texts`](crate::event::Event::texts)), and so is everything that is shown without it.
 
 use std::borrow::Cow;
 
-/// Of one text that is shown, in bytes: longer ones are cut.
+/// The maximum length of one text that is shown, in bytes: longer ones are truncated.
 pub const LONGEST: usize = 4 << 10;
 
-/// Whether a character is a part of what is read, and no order to a terminal or to the order of writing.
+/// Whether a character is visible text, and not a control character or a mark.
 pub fn is_shown(c: char) -> bool {
     !c.is_control() && !is_mark(c)
 }
 
-/// Invisible characters that change how the rest looks: marks of direction (UAX 9), of lines, of annotations, and tags.
+/// Invisible characters that change how the rest looks: direction marks (UAX 9), line and annotation marks, and
+/// tags.
 fn is_mark(c: char) -> bool {
     matches!(
         c,
@@ -40,7 +41,7 @@ pub fn is_plain(text: &str) -> bool {
     }
 }
 
-/// At most `max` bytes on one line. What is cut ends in `…`.
+/// At most `max` bytes on one line. Truncated text ends in `…`.
 pub fn one_line(text: &str, max: usize) -> String {
     let mut line = String::with_capacity(text.len().min(max));
     for word in without_control(text).split_whitespace() {
@@ -55,12 +56,12 @@ pub fn one_line(text: &str, max: usize) -> String {
     cut(line, max)
 }
 
-/// The same, and as it is if it is plain and short.
+/// The same, but unchanged if it is plain and short.
 pub fn sentence(text: &str, max: usize) -> Cow<'_, str> {
     if text.len() <= max && is_plain(text) { Cow::Borrowed(text) } else { Cow::Owned(one_line(text, max)) }
 }
 
-/// Makes it fit in place.
+/// Escapes the text in place.
 pub fn tidy(text: &mut String) {
     if let Cow::Owned(tidied) = sentence(text, LONGEST) {
         *text = tidied;
@@ -86,8 +87,8 @@ pub fn without_control(text: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// Without control characters and marks, one by one; line ends and tabs stay. For what is made of parts, such as a
-/// page: an escape sequence in one part does not swallow the next one.
+/// Without control characters and marks, one by one; line ends and tabs stay. For output that consists of parts,
+/// such as a page: an escape sequence in one part does not swallow the next one.
 pub fn without_marks(text: &str) -> Cow<'_, str> {
     let stays = |c: char| is_shown(c) || matches!(c, '\n' | '\t');
     if text.chars().all(stays) {
@@ -96,7 +97,7 @@ pub fn without_marks(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().filter(|c| stays(*c)).collect())
 }
 
-/// The same length in bytes and, nearly always, in columns: what points into the text still does.
+/// The result has the same length in bytes and, nearly always, in columns: positions in the text stay valid.
 pub fn masked(text: &str) -> String {
     let mask = |c: char| match c.len_utf8() {
         _ if is_shown(c) || c == '\t' => c,
@@ -108,8 +109,8 @@ pub fn masked(text: &str) -> String {
     text.chars().map(mask).collect()
 }
 
-/// A JSON text whose strings have nothing that a terminal would obey, and no marks. Of the control characters,
-/// line ends and tabs stay: they stand in it as `\n` and `\t`.
+/// A JSON text whose strings contain no terminal escape sequences and no marks. Of the control characters, line
+/// ends and tabs stay, as `\n` and `\t`.
 pub fn json(text: &str) -> Cow<'_, str> {
     let suspect = text.as_bytes().windows(2).any(|pair| matches!(pair, [b'\\', b'u' | b'b' | b'f' | b'r']));
     if !suspect && text.chars().all(|c| c.is_ascii_whitespace() || is_shown(c)) {
@@ -134,7 +135,7 @@ pub fn json(text: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// Of the first character or escape, in bytes.
+/// The length of the first character or escape, in bytes.
 fn length(text: &str, first: char) -> usize {
     if first != '\\' {
         return first.len_utf8();
@@ -146,8 +147,8 @@ fn length(text: &str, first: char) -> usize {
     text.ceil_char_boundary(escape.min(text.len()))
 }
 
-/// Behind an ESC: a control sequence up to its final byte, an operating system
-/// command up to its terminator, or else a single character.
+/// The rest after an ESC: a control sequence up to its final byte, an operating system command up to its
+/// terminator, or else a single character.
 fn skip_escape(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     match rest.next() {
         Some('[') => {
@@ -163,7 +164,7 @@ fn skip_escape(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     }
 }
 
-/// At most `max` bytes, between characters. What is cut ends in `…`.
+/// At most `max` bytes, between characters. Truncated text ends in `…`.
 pub fn cut(mut text: String, max: usize) -> String {
     if text.len() > max {
         text.truncate(text.floor_char_boundary(max.saturating_sub('…'.len_utf8())));

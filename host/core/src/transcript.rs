@@ -1,4 +1,4 @@
-//! What the core was told, for telling it again.
+//! Records the core's input for a replay.
 //!
 //! ```text
 //!   event ──▶ does it repeat what is known? ──no──▶ a line: the event
@@ -6,9 +6,8 @@
 //!                        └──▶ counted, and told before the next line that is about its
 //!                             module, or that comes when its silence would be noticed
 //! ```
-//! A checker that is well says the same every second. Of that only the number is
-//! kept: so a transcript of weeks stays small, and a core that is told it decides
-//! the same, at the same moments.
+//! A healthy checker repeats the same result every second. Only the number of repetitions is kept: so the input of
+//! weeks stays small, and a core that replays it makes the same decisions, at the same moments.
 
 use std::collections::BTreeMap;
 
@@ -20,33 +19,31 @@ use crate::id::{CheckerName, ModuleName};
 use crate::moment::Moment;
 use crate::node::{Beginning, Node};
 
-/// One line.
+/// One line of the input.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Input {
     /// A daemon began, with an empty core.
     Began(Beginning),
-    /// The core was told this.
+    /// The core handled this event.
     Told(Event),
-    /// Checkers said what they had said before.
+    /// Checkers repeated their last results.
     Repeated(Vec<Repetition>),
 }
 
-/// A checker said what it had said before.
+/// A checker repeated its last result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repetition {
-    /// Of which module.
     pub module: ModuleName,
-    /// Which checker.
     pub checker: CheckerName,
-    /// So often.
+    /// The number of repetitions.
     pub times: u64,
-    /// When the core was told the last time.
+    /// When the core handled the last one.
     pub last: Moment,
 }
 
 impl Input {
-    /// Which module it is about, if about one.
+    /// The module that it concerns, if it concerns one.
     pub fn module(&self) -> Option<&ModuleName> {
         match self {
             Self::Told(event) => event.module(),
@@ -73,12 +70,12 @@ impl Default for Transcript {
 struct Counted {
     times: u64,
     last: Moment,
-    /// Whoever reads the transcript expects to hear of it by then.
+    /// A replay expects the next line about the checker by this time.
     expected: Moment,
 }
 
 impl Transcript {
-    /// Before the core is told `event`. Returns the lines to be written.
+    /// Called before the core handles `event`. Returns the lines to be written.
     pub fn take(&mut self, node: &Node, event: &Event, now: Moment) -> Vec<Input> {
         if node.repeats(event, now) {
             if let Event::Observed { module, checker, .. } = event {
@@ -97,7 +94,7 @@ impl Transcript {
         lines
     }
 
-    /// All that was only counted up to now: before a checkpoint, and at the end.
+    /// Everything that was only counted up to now: before a checkpoint, and at the end.
     pub fn finish(&mut self) -> Option<Input> {
         self.settle(None, Moment::NEVER)
     }
@@ -134,8 +131,7 @@ impl Transcript {
     }
 }
 
-/// Tells a core one line again, and returns what it does then. A beginning is
-/// up to whoever reads.
+/// Passes one line to a core, and returns its actions. A beginning has to be handled by the caller.
 pub fn tell(node: &mut Node, input: &Input, at: Moment) -> Vec<Action> {
     match input {
         Input::Began(_) => Vec::new(),

@@ -1,38 +1,37 @@
-//! Applications that run otherwise than the files say, as sentences for a person.
+//! Applications that run differently from what the files say, as sentences.
 //!
-//! A module's file may be removed or renamed while its application runs, and a
-//! command may be edited. The application is left as it is each time: it serves.
-//! But it must not run on unseen.
+//! A module's file may be removed or renamed while its application runs, and a command may be edited. In each case
+//! the application is left as it is: it serves. But it must be shown.
 
 use crate::id::{CommandName, ModuleName};
 
-/// How what runs differs from what the files say.
+/// How a running process differs from what the files say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
     /// There is no module of that name any more.
     NoModule,
-    /// There is a file, and it is not in force: it has mistakes, or is being read.
+    /// There is a file, but it is not active: it has errors, or is being read.
     NotInForce,
-    /// The module's file has no such kept command any more.
+    /// The module's file no longer has such a kept command.
     NoCommand,
-    /// The command was edited. The words that the process was started with.
+    /// The command was edited. Contains the words that the process was started with.
     Edited(String),
 }
 
-/// A kept command that runs, and that the files describe otherwise.
+/// A running kept command that the files describe differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unclaimed {
-    /// Of which module it was started.
+    /// The module that it was started for.
     pub module: ModuleName,
-    /// As which command.
+    /// The command that it was started as.
     pub command: CommandName,
     /// Its processes; at least one.
     pub pids: Vec<u32>,
-    /// How it differs.
+    /// How it differs from the files.
     pub claim: Claim,
 }
 
-/// So many process ids are shown.
+/// The maximum number of process ids that are shown.
 const SHOWN: usize = 8;
 
 /// `process 1`, or `processes 1, 2`.
@@ -49,19 +48,19 @@ fn kill(pids: &[u32]) -> String {
 }
 
 impl Unclaimed {
-    /// What runs, why that is worth knowing, and what to do.
+    /// What runs, why that matters, and what to do.
     pub fn sentence(&self) -> String {
         let Self { module, command, pids, claim } = self;
         let who = processes(pids);
         let runs = if pids.len() == 1 { "runs" } else { "run" };
         match claim {
             Claim::NoModule => format!(
-                "modules/{module}.toml is gone, and its application still {runs}, unwatched: {who}, started by \
+                "modules/{module}.toml is gone, and its application still {runs}, unmonitored: {who}, started by \
                  command `{command}`; put the file back, or end it: {}",
                 kill(pids)
             ),
             Claim::NotInForce => format!(
-                "modules/{module}.toml is not in force, and its application still {runs}, unwatched: {who}, started by \
+                "modules/{module}.toml is not active, and its application still {runs}, unmonitored: {who}, started by \
                  command `{command}`; fix the file"
             ),
             Claim::NoCommand => format!(
@@ -76,10 +75,10 @@ impl Unclaimed {
     }
 }
 
-/// The same of an application that is not kept, of a module that is gone.
+/// The same for an application that is not kept, of a module that is gone.
 pub fn in_the_background(module: &ModuleName, name: &str, pids: &[u32]) -> String {
     format!(
-        "modules/{module}.toml is gone, and its application still {}, unwatched: {} (`{name}`); put the file back, \
+        "modules/{module}.toml is gone, and its application still {}, unmonitored: {} (`{name}`); put the file back, \
          or end it: {}",
         if pids.len() == 1 { "runs" } else { "run" },
         processes(pids),
@@ -87,7 +86,7 @@ pub fn in_the_background(module: &ModuleName, name: &str, pids: &[u32]) -> Strin
     )
 }
 
-/// A command line as one would type it: words that a shell would split are quoted.
+/// A command line in the form in which it is typed: words that a shell would split are quoted.
 pub fn command_line(words: &[String]) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:=@%+,".contains(c);
     let quoted = |word: &String| {
@@ -104,7 +103,7 @@ pub fn command_line(words: &[String]) -> String {
     }
 }
 
-/// Of a command line, in characters.
+/// The maximum length of a command line, in characters.
 const LONGEST: usize = 200;
 
 #[cfg(test)]
@@ -120,11 +119,11 @@ mod tests {
     fn each_sentence_says_who_runs_and_what_to_do() {
         assert_eq!(
             unclaimed(&[7], Claim::NoModule),
-            "modules/web.toml is gone, and its application still runs, unwatched: process 7, started by command \
+            "modules/web.toml is gone, and its application still runs, unmonitored: process 7, started by command \
              `start`; put the file back, or end it: kill 7"
         );
         assert!(
-            unclaimed(&[7], Claim::NotInForce).starts_with("modules/web.toml is not in force, and its app")
+            unclaimed(&[7], Claim::NotInForce).starts_with("modules/web.toml is not active, and its app")
         );
         assert_eq!(
             unclaimed(&[7, 8], Claim::NoCommand),

@@ -6,57 +6,56 @@
 //!     │                the folder is away ───────────────▶ (never removed)
 //!     └──────────────── there again ◀──────────────────────┘
 //! ```
-//! A file that a person removes is one of several in a folder that is the same as
-//! before. A file system that is unmounted, a mount that is missing, a share that
-//! lists nothing for a while or a deployment that removes everything before it
-//! writes it anew look different, and no decision stands behind them. What was
-//! in force stays in force for so long, and it is shown.
+//! A file that an operator removes is one of several in a folder that is otherwise the same as before. A file
+//! system that is unmounted, a mount that is missing, a share that lists nothing for a while or a deployment that
+//! removes everything before it writes it again look different, and are not decisions. Active versions stay active
+//! for this time, and the problem is shown.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::moment::{Moment, plain};
 
-/// So many looks in a row must miss a file: a tool that copies over it in two
-/// steps, with a slow disk between them, does not remove it.
+/// The number of scans in a row that must miss a file: a tool that replaces it in two steps, with a slow disk
+/// between them, does not remove it.
 pub const LOOKS_UNTIL_GONE: u32 = 8;
-/// More than is left vanished at once, from a folder that is the same as before.
+/// The time limit when more files disappeared at once than are left, from a folder that is the same as before.
 pub const MANY_BELIEVED_AFTER: Duration = Duration::from_mins(1);
-/// Everything did, or there is another folder in its place that is empty.
+/// The time limit when all files disappeared, or an empty folder has taken the place of theirs.
 pub const ALL_BELIEVED_AFTER: Duration = Duration::from_mins(10);
-/// So many names are shown.
+/// The maximum number of names that are shown.
 const SHOWN: usize = 5;
 
-/// What stands where the folder was.
+/// What exists in the place of the folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FolderFound {
     /// The same folder.
     Same,
-    /// Another one: a mount, or a link that leads elsewhere.
+    /// Another one: a mount, or a link with another target.
     Another,
-    /// Nothing.
+    /// Neither a folder nor a link exists there.
     Away,
 }
 
-/// A look at a folder.
+/// The result of a scan of one folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sight<K> {
     /// What stands there.
     pub found: FolderFound,
     /// How many of its files there are, those that are new included.
     pub present: usize,
-    /// The files that were there before and are not now.
+    /// The files that existed before and do not now.
     pub missing: BTreeSet<K>,
-    /// The folder is hardly ever meant to be empty: that its last file is missing is doubted, too.
+    /// The folder is rarely meant to be empty: it is doubted even that its last file was removed.
     pub seldom_empty: bool,
 }
 
-/// Why files that are missing are not taken for removed.
+/// Why missing files do not count as removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
-    /// More vanished at once than is left.
+    /// More files disappeared at once than are left.
     Many,
-    /// All did: several, or the only one of a folder that is seldom empty.
+    /// All did: several, or the only one of a folder that is rarely empty.
     All,
     /// An empty folder has taken the place of theirs.
     Another,
@@ -64,29 +63,29 @@ pub enum Why {
     Away,
 }
 
-/// Files that are missing and stay in force.
+/// Files that are missing and stay active.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doubt<K> {
-    /// Which.
+    /// The names of the files.
     pub files: BTreeSet<K>,
-    /// Why they stay.
+    /// Why they stay active.
     pub why: Why,
-    /// When they are taken for removed, if they are still missing; nothing: not at all.
+    /// When they count as removed, if they are still missing; `None`: not at all.
     pub until: Option<Moment>,
 }
 
-/// What is believed after a look.
+/// The conclusion after a scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Belief<K> {
-    /// These were removed.
+    /// The files that were removed.
     pub gone: BTreeSet<K>,
-    /// It is not known yet of these, and soon will be: look again.
+    /// Undecided files, which will soon be decided: scan again.
     pub unsettled: bool,
-    /// These are missing, and do not seem to have been removed.
+    /// Missing files that do not seem to have been removed.
     pub doubt: Option<Doubt<K>>,
 }
 
-/// What is missing from one folder.
+/// The missing files of one folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vanished<K> {
     missing: BTreeMap<K, Missing>,
@@ -105,8 +104,8 @@ impl<K> Default for Vanished<K> {
 }
 
 impl<K: Ord + Clone> Vanished<K> {
-    /// Takes in a look. `confirmed`: a person has asked for everything to be read again, and so
-    /// knows of it. That counts for a folder that is there and the same.
+    /// Handles a scan. `confirmed`: a user has asked for everything to be read again, and so knows about it. That
+    /// counts for a folder that exists and is the same.
     pub fn look(&mut self, sight: &Sight<K>, confirmed: bool, now: Moment) -> Belief<K> {
         self.missing.retain(|file, _| sight.missing.contains(file));
         for file in &sight.missing {
@@ -133,7 +132,7 @@ impl<K: Ord + Clone> Vanished<K> {
     }
 }
 
-/// Whether what is missing was perhaps not removed, and why.
+/// Whether missing files may not have been removed, and why.
 fn doubt<K>(sight: &Sight<K>) -> Option<Why> {
     let missing = sight.missing.len();
     match sight.found {
@@ -159,9 +158,9 @@ impl Why {
     /// As the beginning of a sentence about this folder.
     fn what(self, folder: &str, count: usize) -> String {
         match self {
-            Self::Many => format!("{count} files vanished from {folder}/ at once"),
-            Self::All if count == 1 => format!("the only file vanished from {folder}/"),
-            Self::All => format!("all {count} files vanished from {folder}/ at once"),
+            Self::Many => format!("{count} files disappeared from {folder}/ at once"),
+            Self::All if count == 1 => format!("the only file disappeared from {folder}/"),
+            Self::All => format!("all {count} files disappeared from {folder}/ at once"),
             Self::Another => {
                 format!("{folder}/ is another folder than before, and empty (is a mount missing?)")
             }
@@ -169,7 +168,7 @@ impl Why {
         }
     }
 
-    /// What a person can do.
+    /// What an operator can do.
     fn next(self) -> &'static str {
         match self {
             Self::Many | Self::All => {
@@ -182,7 +181,7 @@ impl Why {
 }
 
 impl<K: ToString> Doubt<K> {
-    /// For `status`. `at` writes a moment.
+    /// For `status`. `at` formats a moment.
     pub fn sentence(&self, folder: &str, at: impl Fn(Moment) -> String) -> String {
         let count = self.files.len();
         let mut names: Vec<String> = self.files.iter().take(SHOWN).map(ToString::to_string).collect();
@@ -191,7 +190,7 @@ impl<K: ToString> Doubt<K> {
         }
         let names = names.join(", ");
         let until = match self.until.zip(self.why.believed_after()) {
-            Some((until, after)) => format!("until {} ({} after it vanished)", at(until), plain(after)),
+            Some((until, after)) => format!("until {} ({} after it disappeared)", at(until), plain(after)),
             None => "until it is back".to_owned(),
         };
         let (what, next) = (self.why.what(folder, count), self.why.next());
@@ -211,7 +210,7 @@ mod tests {
         Sight { found, present, missing: missing.iter().copied().collect(), seldom_empty: false }
     }
 
-    /// When it is believed, in time after it vanished, if it stays like that for an hour.
+    /// How long after the disappearance it counts as a removal, if nothing changes for an hour.
     fn believed_after(sight: &Sight<&'static str>) -> Option<Duration> {
         let (mut vanished, begun) = (Vanished::default(), Moment::from_micros(1_000_000));
         let mut now = begun;
@@ -236,7 +235,7 @@ mod tests {
             (Same, 3, &["a"][..], few),
             (Same, 0, &["a"], few),
             (Same, 2, &["a", "b"], few),
-            // A link that leads to a newer set of files, with one fewer.
+            // A link with a newer set of files as its target, with one fewer.
             (Another, 3, &["a"], few),
             (Same, 1, &["a", "b"], Some(MANY_BELIEVED_AFTER)),
             (Another, 1, &["a", "b"], Some(MANY_BELIEVED_AFTER)),
@@ -271,7 +270,7 @@ mod tests {
         assert!(
             doubt
                 .sentence("modules", |_| String::new())
-                .starts_with("the only file vanished from modules/: ")
+                .starts_with("the only file disappeared from modules/: ")
         );
         let belief = Vanished::default().look(&sight(Same, 0), true, Moment::default());
         assert_eq!(belief.gone.len(), 1, "a person knows of it");
@@ -310,8 +309,8 @@ mod tests {
         };
         assert_eq!(
             doubt.sentence("modules", |_| "12:00".to_owned()),
-            "all 7 files vanished from modules/ at once: the previous files stay active until 12:00 (10m after it \
-             vanished): a, b, c, d, e, 2 more; to remove them, reload the daemon (`systemctl reload bellwether`, or \
+            "all 7 files disappeared from modules/ at once: the previous files stay active until 12:00 (10m after it \
+             disappeared): a, b, c, d, e, 2 more; to remove them, reload the daemon (`systemctl reload bellwether`, or \
              SIGHUP)"
         );
         let away = Doubt { files: BTreeSet::from(["web"]), why: Why::Away, until: None };
@@ -325,8 +324,8 @@ mod tests {
     }
 
     proptest! {
-        /// A file that is there at least at every seventh look is never taken for removed, and what is
-        /// taken for removed was missing at that very look.
+        /// A file that exists in every seventh scan at least never counts as removed, and a file that counts as
+        /// removed was missing in that very scan.
         #[test]
         fn what_comes_back_was_never_removed(
             looks in proptest::collection::vec((found(), 0usize..4, proptest::collection::btree_set(0u8..6, 0..6)), 1..120),

@@ -1,4 +1,4 @@
-//! Observations add up to a verdict.
+//! Derives a verdict from observations.
 //!
 //! ```text
 //!              rise passes in a row
@@ -9,17 +9,15 @@
 //!       └─── fall unknowns ─────── Down
 //!            in a row (also from Up)
 //! ```
-//! Where the operator says so many fails of so many runs (`fall = "3 of 10"`), that many among the
-//! last runs do it as well, in a row or not; what comes up begins with none.
+//! With a number of fails among a number of runs (`fall = "3 of 10"`), that many among the last runs are sufficient
+//! as well, in a row or not; when a checker comes up, the count starts from zero.
 //!
-//! While the application starts, fails may leave it undecided where they would
-//! turn it down later, or be shown and not counted: see [`Weight`].
+//! While the application starts, fails may leave it undecided instead of down, or be shown and not counted: see
+//! [`Weight`].
 //!
-//! Fails within the start grace are shown and not counted; the grace ends early
-//! when the verdict is up, for what has started is not starting. Unknown is never
-//! counted as fail unless the operator asks for that; but a verdict that nobody
-//! has been able to confirm for `fall` runs (at least three) is no verdict any
-//! more: what is shown must not be older than what is known.
+//! Fails within the start grace are shown and not counted; the grace ends early when the verdict is up. Unknown is
+//! never counted as fail unless the operator asks for that; but a verdict that has not been confirmed for `fall`
+//! runs (at least three) is discarded: what is shown must not be older than what is known.
 
 mod window;
 
@@ -33,15 +31,15 @@ use crate::policy::Thresholds;
 
 use self::window::Window;
 
-/// What the observations of a checker add up to.
+/// The verdict that follows from the observations of a checker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// The resource is well.
+    /// The resource is healthy.
     Up,
-    /// It is not.
+    /// The resource is not healthy.
     Down,
-    /// Not known yet, or not any more.
+    /// Not known yet, or no longer known.
     #[default]
     Undecided,
 }
@@ -56,21 +54,20 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// What a failure means for the verdict.
+/// The effect of a failure on the verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weight {
-    /// It counts.
+    /// It counts as a failure.
     Counts,
-    /// The application is just starting: as many of them as would turn the checker down leave it
-    /// undecided.
+    /// The application is just starting: as many of them as would take the checker down leave it undecided.
     Excused,
     /// It is shown, and counts no more than the ones before it.
     Shown,
 }
 
-/// So many runs are looked back at, at most, where so many fails of them count.
+/// The maximum number of last runs in which fails are counted.
 pub const MOST_LOOKED_BACK: u32 = window::MOST;
-/// So many unknowns in a row at least before a verdict is given up.
+/// The minimum number of unknown results in a row before a verdict is discarded.
 const MIN_UNKNOWNS: u32 = 3;
 
 /// The counters behind one verdict.
@@ -96,7 +93,7 @@ enum CountsAs {
 }
 
 impl Judge {
-    /// No observation yet.
+    /// A judge without any observation.
     pub fn new(now: Moment) -> Self {
         Self {
             verdict: Verdict::Undecided,
@@ -112,23 +109,23 @@ impl Judge {
         self.verdict
     }
 
-    /// Since when.
+    /// Since when it has this verdict.
     pub fn since(&self) -> Moment {
         self.since
     }
 
-    /// Whether the checker ran at least as often as would have settled the
-    /// matter, and none of its last runs could tell.
+    /// Whether the checker ran at least as often as would be sufficient for a verdict, and all of its last runs
+    /// were unknown.
     pub fn cannot_tell(&self, thresholds: &Thresholds) -> bool {
         matches!(self.streak, Some((CountsAs::Nothing, n)) if n >= Self::unknowns_to_tell(thresholds))
     }
 
-    /// So many unknowns in a row mean that the checker cannot tell.
+    /// The number of unknown results in a row which mean that the checker cannot determine its status.
     pub fn unknowns_to_tell(thresholds: &Thresholds) -> u32 {
         thresholds.fall.max(MIN_UNKNOWNS)
     }
 
-    /// The last answer, so often once more, where it makes no difference.
+    /// Repeats the last result this many times, where that makes no difference.
     pub fn repeat(&mut self, times: u64) {
         if let Some((answer, length)) = &mut self.streak {
             self.window.repeat(*answer == CountsAs::Bad, times);
@@ -136,14 +133,13 @@ impl Judge {
         }
     }
 
-    /// Whether the last runs were alike for so long that one more of them makes
-    /// no difference to anybody.
+    /// Whether the last runs were equal for so long that one more of them makes no difference.
     pub fn settled(&self, thresholds: &Thresholds) -> bool {
         let enough = thresholds.rise.max(thresholds.fall).max(MIN_UNKNOWNS);
         matches!(self.streak, Some((_, n)) if n >= enough)
     }
 
-    /// Whether the last run saw a failure, counted or not.
+    /// Whether the last run was a failure, counted or not.
     pub fn failing(&self) -> bool {
         matches!(self.streak, Some((CountsAs::Bad, _)))
     }
@@ -155,7 +151,7 @@ impl Judge {
         matches!(self.streak, Some((CountsAs::Bad, n)) if n > 0 && (n >= thresholds.fall || among_others()))
     }
 
-    /// The fails among the last runs, and the runs, where these are counted and some of them passed.
+    /// The fails among the last runs, and the number of runs, where these are counted and some of them passed.
     pub fn fails_among_others(&self, thresholds: &Thresholds) -> Option<(u32, u32)> {
         let runs = thresholds.fall_of?;
         let fails = self.window.fails(runs);
@@ -163,8 +159,8 @@ impl Judge {
         (fails >= thresholds.fall && !in_a_row).then_some((fails, runs))
     }
 
-    /// Start over: what was known belongs to an application that is gone.
-    /// Fails are not counted until `grace_until`.
+    /// Starts again: the previous results belong to an application that is gone. Fails are not counted until
+    /// `grace_until`.
     pub fn begin(&mut self, now: Moment, grace_until: Moment) {
         if self.verdict != Verdict::Undecided {
             self.since = now;
@@ -175,7 +171,7 @@ impl Judge {
         self.grace_until = grace_until;
     }
 
-    /// The resource was well a moment ago, by what somebody else knew.
+    /// The resource was healthy a moment ago, according to an earlier daemon.
     pub fn carry_up(&mut self, now: Moment) {
         self.verdict = Verdict::Up;
         self.since = now;
@@ -186,7 +182,7 @@ impl Judge {
         self.grace_until = self.grace_until.min(now);
     }
 
-    /// Takes one observation in. Returns the verdict before, if it changed.
+    /// Processes one observation. Returns the previous verdict, if it changed.
     pub fn observe(
         &mut self,
         status: Status,
@@ -338,7 +334,7 @@ mod tests {
         assert_eq!(see(Status::Fail, Weight::Counts), (Verdict::Down, true), "the second that counts");
     }
 
-    /// The verdict by looking back over the whole history.
+    /// The verdict, computed from the whole history.
     fn reference(history: &[Status], t: &Thresholds) -> Verdict {
         let mut verdict = Verdict::Undecided;
         let mut up_since = 0;

@@ -1,4 +1,4 @@
-//! Who should beat, and what follows when one does not.
+//! The tasks that have to beat, and what follows when one does not.
 //!
 //! ```text
 //!             no beat within its bound            within what is beyond hope
@@ -6,32 +6,31 @@
 //!     ▲                                  │                       the process ends itself
 //!     └────────────── a beat ────────────┘
 //! ```
-//! A watchdog that has itself been away (a machine that was suspended, a process
-//! that was stopped) judges nobody by that time: all get their whole bound again.
+//! A watchdog that was itself suspended (with the machine, or as a process) does not count that time: all tasks get
+//! their whole limit again.
 
 use std::time::Duration;
 
 use crate::moment::{Moment, plain};
 
-/// One who is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WatchedTask {
-    /// As it is called in a sentence: `the core`.
+    /// Its name in a sentence: `the core`.
     pub name: &'static str,
     /// Without a beat for this long, it is stalled.
     pub bound: Duration,
-    /// Without a beat for this long, only a new process helps. `None`: it can be waited for.
+    /// Without a beat for this long, only a new process helps. `None`: it is waited for.
     pub hope: Option<Duration>,
 }
 
-/// What has changed.
+/// A change that the watchdog reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeartbeatChange {
     /// It does not beat.
     Stalled(WatchedTask, Duration),
-    /// It beats again; it had not for so long.
+    /// The task beats again, after this time.
     Recovered(WatchedTask, Duration),
-    /// It has not beaten for so long that the process should end.
+    /// The task has not beaten for so long that the process should end.
     Lost(WatchedTask, Duration),
 }
 
@@ -54,24 +53,24 @@ impl HeartbeatChange {
     }
 }
 
-/// Judges those who are watched.
+/// Checks the watched tasks.
 #[derive(Debug)]
 pub struct Watchdog {
     tasks: Vec<(WatchedTask, Judged)>,
-    /// How often it means to look.
+    /// The intended interval of the checks.
     every: Duration,
     looked: Moment,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Judged {
-    /// The last sign of life, or when it was excused.
+    /// The last beat, or when it was excused.
     heard: Moment,
     stalled: bool,
 }
 
 impl Watchdog {
-    /// All are alive to begin with. It is meant to be asked `every` so often.
+    /// All are alive at the beginning. It is meant to be called at the interval `every`.
     pub fn new(tasks: &[WatchedTask], every: Duration, now: Moment) -> Self {
         let judged = Judged { heard: now, stalled: false };
         Self { tasks: tasks.iter().map(|task| (*task, judged)).collect(), every, looked: now }
@@ -84,7 +83,7 @@ impl Watchdog {
         let mut changes = Vec::new();
         for ((task, judged), beat) in self.tasks.iter_mut().zip(beats) {
             let before = judged.heard;
-            // One at rest beats in a time that never comes.
+            // An idle task has its beat far in the future.
             judged.heard = judged.heard.max((*beat).min(now));
             if away {
                 judged.heard = judged.heard.max(now);
@@ -103,7 +102,7 @@ impl Watchdog {
         changes
     }
 
-    /// What is wrong at present, one sentence each.
+    /// The present problems, one sentence each.
     pub fn problems(&self) -> Vec<String> {
         let stalled = self.tasks.iter().filter(|(_, judged)| judged.stalled);
         stalled
@@ -111,7 +110,7 @@ impl Watchdog {
             .collect()
     }
 
-    /// Whether all those live without whom the process is of no use.
+    /// Whether all tasks are alive that the process cannot work without.
     pub fn vital(&self) -> bool {
         self.tasks.iter().all(|(task, judged)| task.hope.is_none() || !judged.stalled)
     }

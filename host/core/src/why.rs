@@ -1,9 +1,8 @@
-//! Why a module is as it is, in plain words.
+//! Explains the state of a module in plain words.
 //!
-//! Reads the journal's last records of one module backwards to the last time it
-//! was settled, and tells what has happened since:
-//! observation → verdict → incident → decision → plan → steps → state.
-//! One headline before it, one next step behind it.
+//! Reads the journal's last records of one module backwards to the last time it was settled, and lists what has
+//! happened since: observation → verdict → incident → decision → plan → steps → state. A headline precedes it, and
+//! the next step follows it.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,12 +22,11 @@ mod inactive;
 pub use self::brief::{Brief, BriefLine, brief};
 pub use self::inactive::{Inactive, Remedy};
 
-/// The whole answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Why {
-    /// How it is, and why it is not ready if it is not.
+    /// The state, and why it is not ready if it is not.
     pub headline: String,
-    /// Since when.
+    /// Since when it has this state.
     pub since: Moment,
     /// What led to it, the latest last.
     pub chain: Vec<Link>,
@@ -38,40 +36,38 @@ pub struct Why {
     pub next: NextStep,
 }
 
-/// One thing in the chain.
+/// One link of the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// When.
     pub at: Moment,
-    /// What it is in the chain.
+    /// Its role in the chain.
     pub role: Role,
-    /// In plain words.
+    /// The event in plain words.
     pub text: String,
 }
 
-/// What a link is in the chain.
+/// The role of a link in the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// What a checker saw.
+    /// The result of a checker.
     Observation,
-    /// What its observations added up to.
+    /// The verdict of a checker.
     Verdict,
-    /// A verdict that turned down.
+    /// A checker went down.
     Incident,
-    /// What was decided.
+    /// A decision of the core.
     Decision,
-    /// What was to be done.
+    /// The plan that was made.
     Plan,
-    /// One thing that was done.
+    /// A step that was carried out.
     Step,
-    /// What the module came to be.
+    /// The module's new state.
     State,
-    /// What a person asked for.
     Command,
     /// Something else (a reload, the daemon itself).
     Note,
-    /// Stands for links that were left out.
+    /// Stands for links that were omitted.
     Omission,
 }
 
@@ -86,27 +82,26 @@ impl Role {
     }
 }
 
-/// What happens next.
+/// The next step of a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NextStep {
-    /// In plain words.
+    /// The step in plain words.
     pub sentence: String,
-    /// What a person can type behind `bellwether`: `start web`.
+    /// What a user can type after `bellwether`: `start web`.
     pub command: Option<String>,
 }
 
-/// More links than this are not read by anybody.
+/// The maximum number of links.
 pub const MAX_LINKS: usize = 40;
-/// So many of them from the beginning of the story, the others from its end.
+/// The number of those from the beginning of the story; the others are from its end.
 const FIRST_LINKS: usize = 12;
 
-/// Explains `module` by its own records, the latest last. Records of other
-/// modules are passed over.
+/// Explains `module` by its own records, the latest last. Records of other modules are ignored.
 pub fn why(module: &ModuleView, records: &[Record], now: Moment) -> Why {
     let own: Vec<&Record> = records.iter().filter(|r| r.module.as_ref() == Some(&module.name)).collect();
     let mut chain: Vec<Link> =
         own.get(story_start(module, &own)..).unwrap_or_default().iter().flat_map(|r| links(r)).collect();
-    // What was seen comes before what it was taken for.
+    // The observation comes before the verdict that followed from it.
     chain.sort_by_key(|link| (link.at, link.role != Role::Observation));
     omit_the_middle(&mut chain);
     chain.extend(evidence(module));
@@ -128,8 +123,8 @@ fn settled(state: StateName) -> bool {
     }
 }
 
-/// Where the story of the latest change begins: behind the last time the module
-/// was settled before it came to be what it is.
+/// The beginning of the story of the latest change: after the last time the module was settled before its present
+/// state.
 fn story_start(module: &ModuleView, own: &[&Record]) -> usize {
     let mut settlements = own.iter().enumerate().rev().filter_map(|(index, record)| match &record.kind {
         RecordKind::State { to, .. } if settled(*to) => Some((index, *to)),
@@ -140,7 +135,7 @@ fn story_start(module: &ModuleView, own: &[&Record]) -> usize {
         return last + 1;
     }
     if to == StateName::Up && !module.ready {
-        // What takes it out of the load balancer happened since.
+        // The cause of its being out of the load balancer happened since.
         return last;
     }
     settlements.next().map_or(0, |(before, _)| before + 1)
@@ -168,7 +163,7 @@ fn links(record: &Record) -> Vec<Link> {
     vec![Link { at: record.at, role, text: record.kind.sentence() }]
 }
 
-/// The last good run of the checker and the bad ones behind it; equal ones in a row as one.
+/// The last pass of the checker and the failures after it; equal ones in a row are combined.
 fn observations(incident: &Incident) -> Vec<Link> {
     let good = |o: &PastObservation| matches!(o.status, Status::Pass | Status::Warn);
     let from = incident.observations.iter().rposition(good).unwrap_or(0);
@@ -187,14 +182,14 @@ fn observations(incident: &Incident) -> Vec<Link> {
 
 fn omit_the_middle(chain: &mut Vec<Link>) {
     let Some(left_out) = chain.len().checked_sub(MAX_LINKS).filter(|n| *n > 0) else { return };
-    // The one that says so takes a place too.
+    // The link that says so takes a place, too.
     let end = FIRST_LINKS + left_out + 1;
     let Some(at) = chain.get(FIRST_LINKS).map(|link| link.at) else { return };
     let text = format!("… {} more (`bellwether events` lists all)", left_out + 1);
     chain.splice(FIRST_LINKS..end, [Link { at, role: Role::Omission, text }]);
 }
 
-/// What the checkers that keep it from being ready saw last.
+/// The last observations of the checkers that keep it from being ready.
 fn evidence(module: &ModuleView) -> impl Iterator<Item = Link> + '_ {
     culprits(module).filter(|_| !module.ready).filter_map(|checker| {
         let last = checker.last.as_ref()?;
@@ -203,7 +198,7 @@ fn evidence(module: &ModuleView) -> impl Iterator<Item = Link> + '_ {
     })
 }
 
-/// What checkers see that nothing follows from yet, also where all is well without them.
+/// Results of checkers that have no effect yet, even if everything else is healthy.
 fn on_probation(module: &ModuleView) -> impl Iterator<Item = Link> + '_ {
     let waiting = module.checkers.iter().filter(|checker| checker.watched && checker.on_probation);
     waiting.filter_map(|checker| {
@@ -215,7 +210,7 @@ fn on_probation(module: &ModuleView) -> impl Iterator<Item = Link> + '_ {
     })
 }
 
-/// Watched checkers that have a say in the health answer and are not up.
+/// Watched checkers that affect the health answer and are not up.
 fn culprits(module: &ModuleView) -> impl Iterator<Item = &CheckerView> {
     let has_a_say = |c: &&CheckerView| c.watched && c.on_down.gates_health() && !c.on_probation;
     module.checkers.iter().filter(has_a_say).filter(|c| c.verdict != Verdict::Up)
@@ -234,7 +229,7 @@ fn headline(module: &ModuleView) -> String {
     }
 }
 
-/// What will happen by itself, or what a person can do.
+/// What will happen automatically, or what a user can do.
 pub fn next_step(module: &ModuleView, now: Moment) -> NextStep {
     let name = &module.name;
     let tell = |sentence: String| NextStep { sentence, command: None };
@@ -336,7 +331,7 @@ fn nothing_to_do(module: &ModuleView) -> String {
     NOTHING_TO_DO.into()
 }
 
-/// Something is under way, or a checker must come up first.
+/// A plan is in progress, or a checker must come up first.
 fn in_progress(module: &ModuleView, due: Option<&str>) -> NextStep {
     if let Some(plan) = &module.plan {
         let step = plan.steps.get(plan.step).map_or("its end", String::as_str);

@@ -1,13 +1,13 @@
-//! Since when the applications have been watched, by this daemon and those before it:
+//! The time since which the applications have been monitored, by this daemon and those before it:
 //! `state/watched.json`.
 //!
 //! ```text
 //!   the last daemon was seen a moment ago ──▶ since when it watched
 //!   it was seen long ago, or before the boot ──▶ since now
 //! ```
-//! What a daemon knew of an application that serves is good for the next one only if that follows soon
-//! (`core/src/module/found_again.rs`). A daemon may be killed at any instant, so it is written down all the
-//! time that it runs. Nothing is synced to the disk: after a crash of the machine it is of no use.
+//! What a daemon knew about a serving application is valid for the next one only if that follows soon
+//! (`core/src/module/found_again.rs`). A daemon may be killed at any instant, so the time is stored periodically.
+//! Nothing is synced to the disk: after a crash of the machine it is useless.
 
 use std::fs;
 use std::io;
@@ -21,12 +21,13 @@ use bellwether_os::atomic_file;
 use bellwether_os::clock::Clock;
 use bellwether_os::process::identity::BootId;
 
-/// A daemon that starts within this after the last one was seen follows it. An upgrade takes less.
+/// A daemon that starts within this time after the last one was alive continues its monitoring. An upgrade takes
+/// less.
 const FOLLOWS_WITHIN: Duration = Duration::from_secs(30);
-/// So often it is written down that the daemon runs.
+/// The interval at which it is stored that the daemon runs.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// The file, and what it says.
+/// The file, and its content.
 #[derive(Debug, Clone)]
 pub(crate) struct Continuity {
     path: PathBuf,
@@ -41,7 +42,7 @@ struct Document {
 }
 
 impl Continuity {
-    /// Goes on where the last daemon ended, if it ended a moment ago.
+    /// Continues the monitoring of the last daemon, if that ended a moment ago.
     pub(crate) fn carry_on(root: &Path, clock: Clock) -> Self {
         let path = root.join("state/watched.json");
         let now = clock.now();
@@ -54,12 +55,12 @@ impl Continuity {
         Self { path, since }
     }
 
-    /// Since when.
+    /// Since when the applications have been monitored.
     pub(crate) fn since(&self) -> Moment {
         self.since
     }
 
-    /// Writes down again and again that the daemon runs, until dropped.
+    /// Stores periodically that the daemon runs, until it is dropped.
     pub(crate) async fn keep_forever(self, clock: Clock) {
         loop {
             let this = self.clone();

@@ -1,11 +1,11 @@
-//! The one loop that owns the core.
+//! The loop that owns the core.
 //!
 //! ```text
 //!   events, commands, time ──▶ core ──▶ actions ──▶ observers, actors, journal
 //!                                └────▶ snapshot ──▶ all who show it
 //! ```
-//! Nothing in the loop waits for anything but its channel and its timer, so it
-//! turns at least every [`Heartbeat::BEAT`]; the heartbeat tells everyone that it does.
+//! The loop waits for nothing but its channel and its timer, so an iteration begins at least every
+//! [`Heartbeat::BEAT`], with a beat of the heartbeat.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -36,39 +36,37 @@ use bellwether_supervisor::act::Actors;
 use bellwether_supervisor::observe::Observers;
 use bellwether_supervisor::persisted_state::PersistedState;
 
-/// So many messages are taken in before time is looked at again.
+/// The number of messages that are handled before the time is checked again.
 const BATCH: usize = 64;
-/// Nor is any taken in after this: an event takes as long as a module has checkers, too.
+/// The time after which it is checked again in any case: an event of a module with many checkers takes longer.
 const TURN: Duration = Duration::from_millis(50);
 /// Between two pictures that only show what checkers saw: a picture takes as long as there are modules.
 const QUIET: Duration = Duration::from_millis(25);
 
-/// The loop and all that it drives.
+/// The loop, and everything that it drives.
 #[derive(Debug)]
 pub struct Driver {
-    /// The core.
+    /// The state machine of the node.
     pub node: Node,
     /// The daemon's time line.
     pub clock: Clock,
-    /// Tells that the loop turns.
+    /// Beats in each iteration of the loop.
     pub heartbeat: Heartbeat,
-    /// Where the picture goes.
+    /// Where the snapshot is published.
     pub published: Published,
-    /// Who runs checkers.
+    /// Runs the checkers of all modules.
     pub observers: Observers,
-    /// Who carries out plans.
     pub actors: Actors,
-    /// Who writes things down.
     pub journal: Journal,
-    /// Who writes down what the core is told.
+    /// Records the core's input.
     pub input_log: InputLog,
-    /// Who remembers what outlives the daemon.
+    /// Persists the state that outlives the daemon.
     pub persisted_state: PersistedState,
     /// Commands that wait for their answer.
     pub asking: Asking,
-    /// Counts what goes by.
+    /// Counts events and records.
     pub metrics: Metrics,
-    /// How far the daemon has come.
+    /// The progress of the daemon's start.
     pub opening: Opening,
     /// When a picture was made last for nothing but what checkers saw.
     pub shown: Moment,
@@ -90,7 +88,7 @@ impl Asking {
 }
 
 impl Driver {
-    /// Turns until `shutdown` is done or nobody can send any more.
+    /// Runs until `shutdown` completes or all senders are dropped.
     pub async fn run(mut self, mut messages: Inbox, shutdown: impl Future<Output = ()>) {
         tokio::pin!(shutdown);
         loop {
@@ -102,7 +100,7 @@ impl Driver {
             tokio::select! {
                 biased;
                 () = &mut shutdown => {
-                    // What was said before the end is still written down.
+                    // Records from before the end are still written.
                     messages.close();
                     while let Some(message) = messages.try_recv() {
                         self.take(message);
@@ -160,13 +158,13 @@ impl Driver {
                 if let Some(denied) = permission.and_then(Permission::denial) {
                     let moved = matches!(denied, DeniedReason::Moved(_));
                     let outcome = CommandOutcome::Denied(denied);
-                    // A command without its confirmation, or without the role, has not been given yet.
+                    // A command without the role or its confirmation is rejected, and does not count as given.
                     if moved {
                         let by = with_reason(&by, reason.as_deref());
                         let kind = RecordKind::Command { command, by, outcome: outcome.clone() };
                         self.handle(Event::Noted { module: Some(module), kind });
                     }
-                    // The caller may be gone.
+                    // The caller may have given up.
                     let _ = answer.send(outcome);
                     return;
                 }
@@ -180,7 +178,7 @@ impl Driver {
             Message::Ending(shutdown, taken) => {
                 self.handle(Event::Ending(shutdown));
                 self.show();
-                // Whoever waited may have been told to hurry.
+                // The caller may have been told to hurry.
                 let _ = taken.send(());
             }
         }
@@ -198,9 +196,9 @@ impl Driver {
         let now = self.clock.now();
         let inputs = self.input_log.take(&self.node, &event, now);
         let mut actions = self.node.take(event, now);
-        // What is to be done is on its way to the disk before anything is done about it.
+        // The state is being written before any action for it begins.
         actions.sort_by_key(|action| !matches!(action, Action::Remember { .. }));
-        // First of all the load balancer learns the truth.
+        // The health answer is updated first of all.
         self.published.publish(self.node.snapshot());
         for action in actions {
             self.dispatch(action);

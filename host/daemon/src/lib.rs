@@ -1,4 +1,4 @@
-//! Builds the daemon of its parts, and drives the core.
+//! Builds the daemon from its parts, and drives the core.
 //!
 //! ```text
 //!   app ──builds──▶ everything

@@ -1,4 +1,4 @@
-//! Does what the daemon is told from outside: to read everything again, and to end.
+//! Handles requests from outside: to reload, and to shut down.
 //!
 //! ```text
 //!   SIGHUP ──▶ reloading ──▶ bellwether.toml, then a look at the folders ──▶ ready
@@ -26,48 +26,47 @@ use bellwether_os::service_manager::ServiceManager;
 use bellwether_sandbox::Sandbox;
 use bellwether_supervisor::reload::LookNow;
 
-/// What can be told.
+/// A request from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignalRequest {
-    /// To end. When it is told again: at once.
+    /// Shut down. When it is repeated: immediately.
     End,
-    /// To read everything again.
+    /// Read all files again.
     Reload,
 }
 
-/// A look at the folders is waited for as long as this.
+/// The time limit for a scan of the folders.
 const LOOK_WITHIN: Duration = Duration::from_secs(20);
-/// While it ends, the service manager is told this often that it takes longer.
+/// The interval at which the service manager is told that the shutdown takes longer.
 const EXTEND: Duration = Duration::from_secs(5);
 
-/// Obeys.
+/// Handles the requests, until the daemon has to end.
 #[derive(Debug)]
 pub struct Lifecycle {
-    /// Where the operator's files are.
+    /// The folder of the operator's files.
     pub root: PathBuf,
-    /// What the node's file said when the daemon started.
+    /// The node's file when the daemon started.
     pub started: NodeSpec,
-    /// What of it is in force now.
+    /// The active settings of the node.
     pub in_force: NodeSpec,
-    /// What we are told. Nobody left to tell anything: to end.
+    /// The requests. If all senders are dropped: shut down.
     pub told: mpsc::Receiver<SignalRequest>,
-    /// The reload.
+    /// The queue of the reload.
     pub looks: mpsc::Sender<LookNow>,
-    /// The core.
+    /// The queue of the core.
     pub events: mpsc::Sender<Message>,
-    /// The picture.
     pub published: Published,
-    /// Makes requests as the node's file says.
+    /// Makes HTTP requests with the node's settings.
     pub sandbox: Arc<Sandbox>,
-    /// Where mistakes are shown.
+    /// Shows errors in the node's file.
     pub problems: Diagnostics,
-    /// Who is told.
+    /// The service manager, if there is one.
     pub service: ServiceManager,
 }
 
 impl Lifecycle {
-    /// Done when the daemon should end. `side`: what takes over files, which is ended first, so
-    /// that nothing new begins.
+    /// Completes when the daemon should end. `side`: the task that applies files, which is ended first, so that
+    /// nothing new begins.
     pub(crate) async fn attend(&mut self, side: &mut JoinSet<()>) {
         while let Some(SignalRequest::Reload) = self.told.recv().await {
             self.service.reloading();
@@ -90,12 +89,12 @@ impl Lifecycle {
             Err(error) => format!("bellwether.toml could not be read: {error}"),
         };
         let looked = self.look().await;
-        self.say(format!("everything was read again: bellwether.toml: {what}; {looked}")).await;
+        self.say(format!("all files were read again: bellwether.toml: {what}; {looked}")).await;
     }
 
     fn take_over(&mut self, node: NodeSpec) -> String {
         let sentence = NodeChanges::between(&self.in_force, &node).sentence();
-        // Measured by the start, so that what is taken back waits for nothing.
+        // Compared with the settings at the start, so that a change that is reverted is not shown as pending.
         self.problems.set("node file", &NodeChanges::between(&self.started, &node).waiting());
         if node.http != self.in_force.http {
             self.sandbox.request_by(&node.http);
@@ -116,7 +115,7 @@ impl Lifecycle {
         let NodeSpec { trust, rescan, .. } = &self.in_force;
         let look = LookNow { trust: trust.clone(), rescan: *rescan, done };
         let looking = async {
-            // A reload that has ended drops what it was asked.
+            // A reload that has ended drops its requests.
             self.looks.send(look).await.is_ok() && looked.await.is_ok()
         };
         match tokio::time::timeout(LOOK_WITHIN, looking).await {
@@ -126,7 +125,7 @@ impl Lifecycle {
         }
     }
 
-    /// Waits for what the core does about the applications, within the time that it has.
+    /// Waits for the core's actions on the applications, within its time limit.
     async fn shut_down(&mut self, shutdown: Shutdown) {
         let within = self.in_force.shutdown.within;
         let deadline = Instant::now() + within;
@@ -134,7 +133,7 @@ impl Lifecycle {
             Shutdown::Drain => "the applications are drained and left running",
             Shutdown::Stop => "the applications are drained and stopped",
         };
-        self.say(format!("the daemon was told to end: {what}")).await;
+        self.say(format!("the daemon is shutting down: {what}")).await;
         let (taken, mut known) = oneshot::channel();
         if self.events.send(Message::Ending(shutdown, taken)).await.is_err() {
             return;
@@ -144,16 +143,16 @@ impl Lifecycle {
         let mut extend = tokio::time::interval(EXTEND);
         while !(begun && at_rest(&self.published.snapshot.load())) {
             tokio::select! {
-                // An error: the core has ended, which is seen elsewhere.
+                // An error: the core has ended, which is noticed elsewhere.
                 _ = &mut known, if !begun => begun = true,
                 _ = generations.changed() => {}
                 _ = extend.tick() => self.service.patience(EXTEND * 3),
                 () = tokio::time::sleep_until(deadline) => {
-                    self.say("the time to end is over: what is not done is left undone".to_owned()).await;
+                    self.say("the time limit of the shutdown is over: unfinished work is abandoned".to_owned()).await;
                     return;
                 }
                 told = self.told.recv() => if told != Some(SignalRequest::Reload) {
-                    self.say("the daemon was told again to end, and ends at once".to_owned()).await;
+                    self.say("the daemon was told to end a second time, and exits immediately".to_owned()).await;
                     return;
                 }
             }

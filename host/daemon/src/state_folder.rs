@@ -1,8 +1,9 @@
-//! Looks whether what this daemon has written is still there.
+//! Checks whether the files that this daemon has written still exist.
 //!
-//! Somebody may remove `state/`, or a file in it, while the daemon runs: a clean-up that goes too far, a volume
-//! that is taken away. Nothing notices, and what was acknowledged is gone with the daemon. Here it is noticed,
-//! told, and written anew. The journal and the stores of checkers look after their own files.
+//! `state/`, or a file in it, may be removed while the daemon runs: by a clean-up that goes too far, or a volume
+//! that is unmounted. Without a check, acknowledged changes would be lost with the daemon. Here the removal is
+//! noticed, reported, and the files are written again. The journal and the stores of checkers check their own
+//! files.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,13 +16,13 @@ use bellwether_bus::recorder::Recorder;
 use bellwether_core::counting::counted;
 use bellwether_os::atomic_file;
 
-/// How late it may be noticed.
+/// The maximum delay until it is noticed.
 const LOOK: Duration = Duration::from_secs(2);
-/// Files that are named.
+/// The number of files that are named.
 const NAMED: usize = 3;
 const WHO: &str = "state folder";
 
-/// Looks again and again, until dropped.
+/// Checks periodically, until it is dropped.
 pub(crate) async fn look_after(root: PathBuf, problems: Diagnostics, events: mpsc::Sender<Message>) {
     let recorder = Recorder::new(events);
     let mut looks = tokio::time::interval(LOOK);
@@ -39,16 +40,16 @@ pub(crate) async fn look_after(root: PathBuf, problems: Diagnostics, events: mps
     }
 }
 
-/// What was written anew, and what could not be.
+/// The files that were written again, and those that could not be.
 fn write_lost(folder: &Path) -> (Option<String>, Option<String>) {
     let lost = atomic_file::lost(folder);
     if lost.is_empty() {
         return (None, None);
     }
-    // Others may have made the folder again meanwhile.
+    // Another task may have created the folder again in the meantime.
     let all = lost.len() == atomic_file::known(folder).len();
     let (mut anew, mut failed) = (Vec::new(), Vec::new());
-    // Those that fail are tried again at the next look.
+    // Those that fail are retried in the next check.
     for path in lost {
         match atomic_file::write_anew(&path) {
             Ok(()) => anew.push(path),
@@ -112,7 +113,7 @@ mod tests {
         assert_eq!(write_lost(&folder), (Some(told.to_owned()), None));
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 4);
         assert_eq!(write_lost(&folder), (None, None));
-        // The folder is there again before anybody looks.
+        // The folder exists again before the next check.
         fs::remove_dir_all(&folder).unwrap();
         fs::create_dir(&folder).unwrap();
         assert_eq!(write_lost(&folder), (Some(told.to_owned()), None));

@@ -1,14 +1,14 @@
-//! Looks whether everything in the daemon still lives.
+//! Checks whether all parts of the daemon are alive.
 //!
 //! ```text
 //!   core, health thread, components' threads, reload, journal ──pulses──▶ a thread of its own
 //!        ──▶ core::watchdog ──▶ log, a record, `status`, the service manager
 //!                         └───▶ lost: the process ends itself, and is started again
 //! ```
-//! A thread of the operating system, since a task could be starved by what it
-//! should notice. It ends the process only for what no waiting mends and without
-//! which the daemon is of no use; the applications run on, and the next daemon
-//! finds them again. A disk that hangs is no reason: a new process has the same disk.
+//! A thread of the operating system, because a task could be starved by the very condition that it should detect.
+//! It ends the process only if waiting cannot help and the daemon is useless without the part; the applications
+//! keep running, and the next daemon finds them again. A disk that hangs is not a reason: a new process has the
+//! same disk.
 
 use std::io;
 use std::sync::Arc;
@@ -28,15 +28,15 @@ use bellwether_os::heartbeat::Heartbeat;
 use bellwether_os::service_manager::{ServiceManager, status_line};
 use bellwether_sandbox::Sandbox;
 
-/// The exit code of a daemon that ended itself because a part of it was lost.
+/// The exit code of a daemon that ended itself because a part of it was stalled.
 pub const EXIT_LOST: i32 = 10;
 
-/// How often it is looked.
+/// The interval of the check.
 const LOOK: Duration = Duration::from_millis(500);
-/// The log has so long to say why the process ends.
+/// The time for logging why the process ends.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// The loop that decides. Health says no long before it is lost.
+/// The core's loop. Health answers are negative long before this limit.
 pub const CORE: WatchedTask =
     WatchedTask { name: "the core", bound: Heartbeat::STALE, hope: Some(Duration::from_secs(30)) };
 /// The thread that answers load balancers.
@@ -57,76 +57,76 @@ pub const GUESTS: WatchedTask = WatchedTask {
     bound: Duration::from_secs(10),
     hope: Some(Duration::from_secs(60)),
 };
-/// What looks at the operator's folders. It may hang with a network file system.
+/// The task that scans the operator's folders. It may hang with a network file system.
 pub const RELOAD: WatchedTask =
-    WatchedTask { name: "the task that looks at the folders", bound: Duration::from_secs(30), hope: None };
-/// What looks for applications that run otherwise than the files say.
+    WatchedTask { name: "the task that scans the folders", bound: Duration::from_secs(30), hope: None };
+/// The task that looks for applications that run differently from what the files say.
 pub const UNCLAIMED: WatchedTask = WatchedTask {
     name: "the task that looks for unclaimed applications",
     bound: Duration::from_secs(30),
     hope: None,
 };
-/// What tells the core how often load balancers ask.
+/// The task that informs the core of probe intervals.
 pub const PROBERS: WatchedTask =
     WatchedTask { name: "the task that counts probes", bound: Duration::from_secs(30), hope: None };
-/// What tells load balancers that never ask.
+/// The task that notifies load balancers that do not probe.
 pub const ANNOUNCER: WatchedTask =
-    WatchedTask { name: "the task that tells load balancers", bound: Duration::from_secs(30), hope: None };
-/// What looks for addresses that are missing.
+    WatchedTask { name: "the task that notifies load balancers", bound: Duration::from_secs(30), hope: None };
+/// The task that checks for missing addresses.
 pub const ADDRESSES: WatchedTask = WatchedTask {
     name: "the task that looks for missing addresses",
     bound: Duration::from_secs(30),
     hope: None,
 };
-/// What looks at what applications start, where there are no control groups.
+/// The task that scans what applications start, where there are no control groups.
 pub const DESCENDANTS: WatchedTask = WatchedTask {
     name: "the task that looks for descendants of applications",
     bound: Duration::from_secs(30),
     hope: None,
 };
-/// What asks how orphans have ended.
+/// The task that reaps orphans.
 pub const ORPHANS: WatchedTask =
     WatchedTask { name: "the task that reaps orphans", bound: Duration::from_secs(30), hope: None };
-/// What writes the journal. It hangs with its disk, and rests when there is nothing to write.
+/// The thread that writes the journal. It hangs with its disk, and is idle when there is nothing to write.
 pub const JOURNAL: WatchedTask =
     WatchedTask { name: "the journal", bound: Duration::from_secs(30), hope: None };
 
-/// One who is watched, and where the beats are seen.
+/// A watched task and its heartbeat.
 #[derive(Debug, Clone)]
 pub struct Watched {
-    /// Who, and within which bounds.
+    /// The task, with its limits.
     pub task: WatchedTask,
-    /// Its beats.
+    /// The heartbeat of the task.
     pub heartbeat: Heartbeat,
 }
 
-/// What the watchdog works with.
+/// The dependencies of the watchdog.
 #[derive(Debug)]
 pub struct Settings {
-    /// Those who beat by themselves.
+    /// Tasks that beat by themselves.
     pub watched: Vec<Watched>,
-    /// Its threads are asked for a sign of life.
+    /// Its threads are asked for a heartbeat.
     pub sandbox: Arc<Sandbox>,
     /// The daemon's time line.
     pub clock: Clock,
-    /// For the status line.
+    /// For systemd's status line.
     pub published: Published,
-    /// For `status`.
+    /// For problems shown in `status`.
     pub problems: Diagnostics,
-    /// For the journal.
+    /// For records in the journal.
     pub events: mpsc::Sender<Message>,
-    /// Who starts us again.
+    /// The service manager that restarts the daemon.
     pub service: ServiceManager,
 }
 
-/// The thread at work. It ends when this is dropped.
+/// The running thread. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Running {
     ending: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Watches from now on.
+/// Checks from now on.
 pub fn start(settings: Settings) -> io::Result<Running> {
     let ending = Arc::new(AtomicBool::new(false));
     let thread = std::thread::Builder::new().name("watchdog".to_owned()).spawn({
@@ -182,12 +182,12 @@ impl Settings {
             HeartbeatChange::Lost(..) => {
                 tracing::error!("{message}");
                 self.service.status(&message);
-                // The log is written by another thread, which cannot be waited for: it may be what hangs.
+                // The log is written by another thread, which cannot be waited for: it may be the one that hangs.
                 std::thread::sleep(LAST_WORDS);
                 std::process::exit(EXIT_LOST);
             }
         }
-        // A core that has stalled takes it in when it turns again, if there is room.
+        // A stalled core receives it when it continues, if there is room.
         if !Recorder::new(self.events.clone()).try_say(message) {
             tracing::warn!("the core is too busy to write that down");
         }

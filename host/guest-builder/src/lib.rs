@@ -6,10 +6,9 @@
 //!                       ▼                         ▼
 //!                  nested cargo, own target folder ─▶ components' paths
 //! ```
-//! A nested cargo must not inherit what the outer one says to its children
-//! (`RUSTC` beats a toolchain, clippy's wrapper would check instead of
-//! compile), and must not share its target folder, whose lock the outer one
-//! holds. Two build scripts at once wait for each other at the inner folder's lock.
+//! A nested cargo must not inherit the variables that the outer one sets for its children (`RUSTC` overrides a
+//! toolchain, clippy's wrapper would check instead of compile), and must not share its target folder, whose lock
+//! the outer one holds. Two concurrent build scripts wait for each other at the inner folder's lock.
 
 mod sources;
 mod toolchain;
@@ -20,11 +19,11 @@ use anyhow::{Context, Result, ensure};
 
 use crate::toolchain::Toolchain;
 
-/// What components are compiled for.
+/// The target of components.
 pub const TARGET: &str = "wasm32-wasip2";
 
-/// Environment: the rustup toolchain that compiles guests (`+NAME` or `NAME`), where the one
-/// that compiles the rest does not have the target.
+/// Environment: the rustup toolchain that compiles guests (`+NAME` or `NAME`), if the default one does not have the
+/// target.
 pub const TOOLCHAIN_VARIABLE: &str = "BELLWETHER_GUEST_TOOLCHAIN";
 
 /// Guests are loaded far more often than they are compiled, so size counts. A
@@ -38,19 +37,17 @@ const PROFILE: [(&str, &str); 6] = [
     ("CARGO_PROFILE_RELEASE_DEBUG", "false"),
 ];
 
-/// Crates that the workspace optimises for speed in the host; in a guest, size counts for them too.
+/// Crates that the workspace optimises for speed in the host; in a guest, their size counts as well.
 const SMALL: [&str; 3] = ["httparse", "memchr", "serde_json"];
 
-/// Every run begins on fresh memory, so a guest takes 128 KiB of stack instead of 1 MiB.
+/// Every run begins with fresh memory, so a guest takes 128 KiB of stack instead of 1 MiB.
 const LINK: &str = "-Clink-arg=-zstack-size=131072";
 
-/// Compiles packages of the workspace and says where each component is, by the
-/// file's name without `.wasm`.
+/// Compiles packages of the workspace and returns the path of each component, by the file's name without `.wasm`.
 ///
-/// Call it from a build script only. `out_dir` is the script's `OUT_DIR`: the
-/// guests' target folder stands beside the profile's folder that it is in, so
-/// that all profiles share it. Prints the `cargo::rerun-if` lines for what the
-/// guests depend on.
+/// Call it from a build script only. `out_dir` is the script's `OUT_DIR`: the guests' target folder is beside the
+/// profile's folder that contains it, so that all profiles share it. Prints the `cargo::rerun-if` lines for the
+/// dependencies of the guests.
 pub fn build_guests(
     packages: &[&str],
     workspace_root: &Path,
@@ -87,7 +84,7 @@ pub fn build_guests(
     manifests.iter().map(|manifest| component(&target_dir, &manifest.library)).collect()
 }
 
-/// `target/debug/build/PACKAGE-HASH/out` and the like: the target folder is what holds the profile.
+/// `target/debug/build/PACKAGE-HASH/out` and the like: the target folder is the one that contains the profile.
 fn guests_dir(out_dir: &Path) -> Result<PathBuf> {
     let profile = out_dir.ancestors().find(|folder| folder.ends_with("build")).and_then(Path::parent);
     let target = profile.and_then(Path::parent);

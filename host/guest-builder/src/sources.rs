@@ -1,14 +1,14 @@
-//! Which folders the guests are made of.
+//! The source folders of the guests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// Where guest crates stand in the workspace, each in a folder of its own.
+/// The folders of the workspace with guest crates, each in a folder of its own.
 const SHELVES: [&str; 4] = ["checkers", "restart-scripts", "tests/guests", "guest-sdk"];
 
-/// What every guest depends on, from the workspace's root.
+/// The dependencies of every guest, relative to the workspace's root.
 const SHARED: [&str; 5] = [
     "guest-sdk/src",
     "guest-sdk/wit",
@@ -17,19 +17,18 @@ const SHARED: [&str; 5] = [
     "guest-sdk/macros/Cargo.toml",
 ];
 
-/// A guest crate.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Manifest {
     pub(crate) folder: PathBuf,
-    /// What its component is called, without `.wasm`.
+    /// The name of its component, without `.wasm`.
     pub(crate) library: String,
 }
 
-/// Finds packages by their names, in the order asked for.
+/// Finds packages by their names, in the given order.
 pub(crate) fn manifests(workspace_root: &Path, packages: &[&str]) -> Result<Vec<Manifest>> {
     let mut known = Vec::new();
     for shelf in SHELVES {
-        // A shelf that is not there holds nothing.
+        // A folder that does not exist is empty.
         let Ok(entries) = fs::read_dir(workspace_root.join(shelf)) else { continue };
         for folder in entries.flatten().map(|entry| entry.path()) {
             if let Ok(text) = fs::read_to_string(folder.join("Cargo.toml")) {
@@ -50,7 +49,7 @@ pub(crate) fn manifests(workspace_root: &Path, packages: &[&str]) -> Result<Vec<
     packages.iter().map(find).collect()
 }
 
-/// What a change of must compile the guests again.
+/// The files whose changes require that the guests are compiled again.
 pub(crate) fn watched(workspace_root: &Path, manifests: &[Manifest]) -> Vec<PathBuf> {
     let shared = SHARED.iter().map(|path| workspace_root.join(path));
     let root = ["Cargo.lock", "Cargo.toml"].iter().map(|path| workspace_root.join(path));
@@ -58,8 +57,8 @@ pub(crate) fn watched(workspace_root: &Path, manifests: &[Manifest]) -> Vec<Path
     shared.chain(root).chain(own).filter(|path| path.exists()).collect()
 }
 
-/// The `name` in a table of a manifest. Guests of this workspace are written
-/// plainly enough to need no TOML parser in a build script.
+/// The `name` in a table of a manifest. Manifests of guests in this workspace are simple enough to need no TOML
+/// parser in a build script.
 fn name_in<'a>(manifest: &'a str, table: &str) -> Option<&'a str> {
     let header = format!("[{table}]");
     let lines = manifest.lines().map(str::trim).skip_while(|line| *line != header).skip(1);

@@ -1,4 +1,4 @@
-//! The compiler of guests: which one, and does it have the target?
+//! The compiler of guests: which one, and whether it has the target.
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::{TARGET, TOOLCHAIN_VARIABLE};
 
-/// What cargo says to a build script and a nested cargo must not hear. The
-/// wrappers are set by clippy and by caches.
+/// Variables that cargo sets for a build script and a nested cargo must not inherit. The wrappers are set by clippy
+/// and by caches.
 const NOT_INHERITED: [&str; 15] = [
     "CARGO",
     "CARGO_BUILD_RUSTC",
@@ -27,15 +27,15 @@ const NOT_INHERITED: [&str; 15] = [
     "RUSTFLAGS",
 ];
 
-/// A rustup toolchain, or whatever `cargo` and `rustc` in PATH are.
+/// A rustup toolchain, or the `cargo` and `rustc` in PATH.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Toolchain {
-    /// With its plus sign.
+    /// Including its plus sign.
     selector: Option<String>,
 }
 
 impl Toolchain {
-    /// By the environment's choice, if it makes one.
+    /// From the environment, if it is set there.
     pub(crate) fn chosen(choice: Option<&str>) -> Self {
         let name = choice.map(|name| name.trim().trim_start_matches('+')).filter(|name| !name.is_empty());
         Self { selector: name.map(|name| format!("+{name}")) }
@@ -43,7 +43,7 @@ impl Toolchain {
 
     /// A command of this toolchain in an environment of its own.
     pub(crate) fn command(&self, program: &str) -> Command {
-        // By name: the `cargo` in $CARGO is behind rustup and knows no selector.
+        // By name: the `cargo` in $CARGO is the one behind rustup's, and does not know selectors.
         let mut command = Command::new(program);
         if let Some(selector) = &self.selector {
             command.arg(selector);
@@ -52,12 +52,12 @@ impl Toolchain {
         for variable in NOT_INHERITED {
             command.env_remove(variable);
         }
-        // An error of rustup's is one line, without the way it took through rustup.
+        // An error of rustup is one line, without its internal causes.
         command.env("RUST_BACKTRACE", "0");
         command
     }
 
-    /// Adds the target by rustup if it is missing. An error is one line that says what to do.
+    /// Adds the target with rustup if it is missing. An error is one line that says what to do.
     pub(crate) fn ensure_target(&self) -> Result<()> {
         if self.has_target()? {
             return Ok(());
@@ -80,7 +80,7 @@ impl Toolchain {
         )
     }
 
-    /// A target is a folder with a standard library in it; rustc names the folder even if it is not there.
+    /// A target is a folder with a standard library in it; rustc names the folder even if it does not exist.
     fn has_target(&self) -> Result<bool> {
         let output = self
             .command("rustc")
@@ -97,7 +97,7 @@ impl Toolchain {
     }
 }
 
-/// The line that says what went wrong.
+/// The line with the error.
 fn complaint(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());

@@ -1,14 +1,12 @@
-//! What a health answer costs, side by side with nginx and `HAProxy`.
+//! The cost of a health answer, compared with nginx and `HAProxy`.
 //!
 //! ```text
 //! cargo bench -p bellwether-health --bench health_endpoint
 //! ```
-//! wrk asks each of them in turn for some seconds, over connections that are
-//! kept and over a new one each time. What counts is the CPU time of the
-//! answering thread for each request: the rate says more about wrk. Each round
-//! asks all three, and the ratios are taken within a round, since machines have
-//! good and bad minutes. `ROUNDS` and `SECONDS` in the environment change how
-//! long it takes. Needs nginx, haproxy and wrk.
+//! wrk sends requests to each of them in turn for some seconds, over kept connections and over a new connection
+//! each time. The result is the CPU time of the answering thread per request: the rate says more about wrk. Each
+//! round measures all three, and the ratios are computed within a round, because the speed of a machine varies.
+//! `ROUNDS` and `SECONDS` in the environment change the duration. Needs nginx, haproxy and wrk.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -80,7 +78,7 @@ fn summary(mut values: Vec<f64>) -> String {
     format!("{:>6.2}  ({least:.2} to {most:.2})", values[values.len() / 2])
 }
 
-/// Something that answers, and where its thread's times can be read.
+/// A server, and where its thread's times can be read.
 struct Responder {
     name: &'static str,
     address: SocketAddr,
@@ -88,7 +86,7 @@ struct Responder {
 }
 
 impl Responder {
-    /// CPU microseconds for each request.
+    /// CPU microseconds per request.
     fn cost(&self, load: &Load, seconds: u64) -> Result<f64> {
         let mut wrk = Command::new("wrk");
         wrk.args(["-t1", &format!("-c{}", load.connections), &format!("-d{seconds}s")]);
@@ -133,11 +131,11 @@ fn bellwether() -> Result<(HealthServer, Responder)> {
         probers: Probers::default(),
         opening: Opening::over(),
     };
-    // In the future: the core counts as alive for as long as this takes.
+    // In the future: the core counts as alive for the duration of the benchmark.
     view.heartbeat.beat_at(clock.awake() + Duration::from_hours(1));
     let server = HealthServer::bind("127.0.0.1:0".parse()?, &[], view)?;
     let address = server.local_addrs()[0];
-    // A thread names itself: once it answers, it has.
+    // A thread sets its own name: once it answers, it has done so.
     let mut probe = TcpStream::connect(address)?;
     probe.write_all(b"GET /health/web HTTP/1.0\r\n\r\n")?;
     probe.read_to_end(&mut Vec::new())?;
@@ -151,7 +149,7 @@ fn bellwether() -> Result<(HealthServer, Responder)> {
     Err("the health thread has no such name".into())
 }
 
-/// A program that is ended with the benchmark.
+/// A program that is killed with the benchmark.
 struct Peer {
     name: &'static str,
     address: SocketAddr,
@@ -190,13 +188,13 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // Either may fail only because it has ended already.
+        // Either may fail only because it has exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// One process, without logs, answering `return 200` as Debian's nginx does.
+/// One process, without logs, answering `return 200`, configured like Debian's nginx.
 fn nginx(folder: &Path) -> Result<Peer> {
     let prefix = folder.display().to_string();
     Peer::start("nginx", folder, &["-p", &prefix, "-e", "stderr", "-c"], |address| {

@@ -1,4 +1,4 @@
-//! What has been going on lately on a connection over HTTP/2 or TLS, and whether that is reason to end it.
+//! The recent activity of a connection over HTTP/2 or TLS, and whether it has to be closed.
 //!
 //! ```text
 //!  accepted ── no request in time ──▶ lacks
@@ -23,26 +23,26 @@ use tokio::time::{Instant, sleep};
 
 use bellwether_os::at_most;
 
-/// The first request must have come by then.
+/// The time limit for the first request.
 const FIRST_WITHIN: Duration = at_most!(Duration::from_secs(10));
-/// While responses are under way, one of them must have been taken within this time.
+/// While responses are pending, one of them must be received within this time.
 const TAKEN_WITHIN: Duration = at_most!(Duration::from_secs(5));
-/// How often the times are looked at.
+/// The interval at which the times are checked.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Of one connection. Cheap to clone; all clones are the same.
+/// The activity of one connection. Cheap to clone; all clones are the same.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Activity(Arc<Mutex<Facts>>);
 
 #[derive(Debug)]
 struct Facts {
     accepted: Instant,
-    /// The last request, or the last message about a watched service.
+    /// The time of the last request, or of the last message about a watched service.
     last: Option<Instant>,
-    /// Responses that have not been taken, and since when none has been.
+    /// Responses that have not been received completely, and the time since which none has been.
     untaken: usize,
     untaken_since: Instant,
-    /// Watched services.
+    /// The number of watched services.
     watched: usize,
 }
 
@@ -58,14 +58,14 @@ impl Facts {
         self.last.unwrap_or(self.accepted)
     }
 
-    /// Whether the other side has asked for nothing, or has taken nothing, for too long.
+    /// Whether the client has sent no request, or has received nothing, for too long.
     fn lacks(&self, now: Instant) -> bool {
         let silent = self.last.is_none() && now >= self.accepted + FIRST_WITHIN;
         let takes_nothing = self.untaken > 0 && now >= self.untaken_since + TAKEN_WITHIN;
         silent || takes_nothing
     }
 
-    /// Whether there was nothing for so long, and no service is watched.
+    /// Whether there was no activity for this long, and no service is watched.
     fn is_quiet_for(&self, long: Duration, now: Instant) -> bool {
         self.watched == 0 && now >= self.quiet_since() + long
     }
@@ -76,17 +76,17 @@ impl Activity {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// There is a request, or a message about a watched service.
+    /// Records a request, or a message about a watched service.
     pub(super) fn happens(&self) {
         self.facts().last = Some(Instant::now());
     }
 
-    /// When there was something last.
+    /// The time of the last activity.
     pub(super) fn quiet_since(&self) -> Instant {
         self.facts().quiet_since()
     }
 
-    /// A response that ends: the time until it has been taken is limited.
+    /// A response that ends: the time until it has been received is limited.
     pub(super) fn responds(&self, body: UnsyncBoxBody<Bytes, Infallible>) -> Response {
         let mut facts = self.facts();
         if facts.untaken == 0 {
@@ -103,14 +103,14 @@ impl Activity {
         Response { body, watches: true, activity: self.clone() }
     }
 
-    /// Done when the other side has asked for nothing, or has taken nothing, for too long.
+    /// Completes when the client has sent no request, or has received nothing, for too long.
     pub(super) async fn lacks(&self) {
         while !self.facts().lacks(Instant::now()) {
             sleep(LOOK).await;
         }
     }
 
-    /// Done when there was nothing for so long, and no service is watched.
+    /// Completes when there was no activity for this long, and no service is watched.
     pub(super) async fn is_quiet_for(&self, long: Duration) {
         while !self.facts().is_quiet_for(long, Instant::now()) {
             sleep(LOOK).await;
@@ -118,7 +118,7 @@ impl Activity {
     }
 }
 
-/// The body of a response, which tells when it has been taken.
+/// The body of a response, which records when it has been received.
 #[derive(Debug)]
 pub(super) struct Response {
     body: UnsyncBoxBody<Bytes, Infallible>,

@@ -1,4 +1,4 @@
-//! One connection: a socket and what is going on there.
+//! One connection: a socket and its protocol state.
 //!
 //! ```text
 //!   accepted ─▶ Idle ──first bytes──▶ Receiving
@@ -12,10 +12,10 @@
 //!                ▼
 //!            Lingering ── end of input, enough, or too late ──▶ closed
 //! ```
-//! A connection that begins with HTTP/2 or TLS is handed over. An agent-check begins in Sending, or in Waiting. Every phase but the shortest has a
-//! deadline. Lingering reads and forgets what the other side still sends: a
-//! socket closed with unread input resets the connection, and the reset can
-//! destroy the answer on its way (RFC 9112, section 9.6).
+//! A connection that begins with HTTP/2 or TLS is handed over. An agent-check begins in Sending, or in Waiting.
+//! Every phase except the shortest has a deadline. In Lingering, further input is read and discarded: closing a
+//! socket with unread input resets the connection, and the reset can destroy a response that the client has not
+//! read yet (RFC 9112, section 9.6).
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown};
@@ -29,24 +29,23 @@ use super::conversation::{Conversation, Next};
 use super::multiplexed::Incoming;
 use bellwether_os::at_most;
 
-/// A connection that is kept may be silent for this long.
+/// A kept connection may be idle for this long.
 const IDLE: Duration = at_most!(Duration::from_secs(10));
-/// A request must be whole within this time of its first byte.
+/// A request must be complete within this time of its first byte.
 const RECEIVING: Duration = Duration::from_secs(5);
-/// A question that has no answer yet gets one by then, or nothing in the daemon turns any more.
+/// A request that cannot be answered yet is answered within this time; otherwise the rest of the daemon is stalled.
 const WAITING: Duration = at_most!(Duration::from_secs(10));
-/// What is sent must be taken within this time.
+/// The client must receive the output within this time.
 const SENDING: Duration = at_most!(Duration::from_secs(5));
-/// After the answer, the other side must close within this time.
+/// After the response, the client must close within this time.
 const LINGERING: Duration = at_most!(Duration::from_secs(2));
-/// What it still sends is read up to this, in bytes.
+/// The maximum that is read after the response, in bytes.
 const MAX_LINGERING: usize = 64 << 10;
-/// So many times a connection may be served before others get their turn; once, if it has had as many
-/// answers as one gets at once.
+/// How often a connection may be served before others are; once, if it has had the maximum number of answers for
+/// one turn.
 const ROUNDS: usize = 4;
 
-/// Room to receive into and send from, shared by all connections: one that
-/// waits holds nothing.
+/// Buffers for receiving and sending, shared by all connections: an idle connection holds no memory.
 #[derive(Debug)]
 pub(super) struct Buffers {
     input: Box<[u8]>,
@@ -68,23 +67,23 @@ pub(super) struct Connection {
     pub(super) stream: TcpStream,
     /// Whether the poll also reports that the socket can be written to.
     pub(super) polled_for_writing: bool,
-    /// Whether it waits for its turn among those that were not finished.
+    /// Whether it is in the queue of unfinished connections.
     pub(super) queued: bool,
     peer: IpAddr,
-    /// Whether it is among those whose question is asked again.
+    /// Whether it is in the queue of connections whose request is retried.
     pub(super) waits: bool,
-    /// Whether anything has been said to it.
+    /// Whether it has had an answer.
     answered: bool,
-    /// Whose line it is to hear, if that has not been said.
+    /// The agent whose line it is waiting for.
     agent: Option<Agent>,
     conversation: Conversation,
     phase: Phase,
-    /// What could not be sent at once, and how much of it has been since.
+    /// Output that could not be sent immediately, and how much of it has been sent since.
     unsent: Vec<u8>,
     sent: usize,
-    /// When the phase ends at the latest.
+    /// The deadline of the present phase.
     deadline: Instant,
-    /// When it was accepted or had its last answer.
+    /// When it was accepted, or had its last answer.
     quiet_since: Instant,
 }
 
@@ -93,23 +92,23 @@ enum Phase {
     Idle,
     Receiving,
     Sending(Next),
-    /// For an answer.
+    /// The request cannot be answered yet.
     Waiting,
     Lingering {
         read: usize,
     },
 }
 
-/// How it stands with a connection that has been served.
+/// The state of a connection that has been served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The poll will tell when there is more.
+    /// The poll reports when there is more.
     Waiting,
-    /// There may be more; others first.
+    /// There may be more; others are served first.
     Unfinished,
-    /// HTTP/2 or TLS is spoken: hand it over.
+    /// It uses HTTP/2 or TLS: hand it over.
     HandOver,
-    /// It is over: close it.
+    /// It has ended: close it.
     Over,
 }
 
@@ -122,7 +121,7 @@ enum Step {
 }
 
 impl Connection {
-    /// A connection on which HTTP is spoken, or TLS where `tls` says so.
+    /// A connection for HTTP, or for TLS where `tls` says so.
     pub(super) fn http(stream: TcpStream, peer: IpAddr, tls: bool, now: Instant) -> Self {
         Self {
             stream,
@@ -141,8 +140,8 @@ impl Connection {
         }
     }
 
-    /// A connection to which one line is said, and no more. It is said without
-    /// waiting: `HAProxy` sends nothing by default.
+    /// A connection that receives one line, and no more. The line is sent without waiting for input: `HAProxy`
+    /// sends nothing by default.
     pub(super) fn agent(stream: TcpStream, peer: IpAddr, agent: Agent, now: Instant) -> Self {
         Self {
             phase: Phase::Waiting,
@@ -152,9 +151,9 @@ impl Connection {
         }
     }
 
-    /// Does whatever can be done without waiting. `to_the_end` is whether the
-    /// other side may have closed; otherwise one receive that leaves room in the
-    /// buffer has taken all there was (epoll(7), question 9), which saves asking again.
+    /// Does everything that can be done without waiting. `to_the_end`: whether the client may have closed the
+    /// connection; otherwise one receive that leaves room in the buffer has read everything there was (epoll(7),
+    /// question 9), which saves another call.
     pub(super) fn serve(
         &mut self,
         buffers: &mut Buffers,
@@ -180,13 +179,13 @@ impl Connection {
         Outcome::Unfinished
     }
 
-    /// The socket, and what was received on it.
+    /// The socket, and the data that was received on it.
     pub(super) fn into_incoming(self) -> Incoming {
         let (received, peer) = (self.conversation.into_received(), self.peer);
         Incoming { stream: self.stream.into(), received, peer }
     }
 
-    /// Whether all that was said has been sent, and there are more requests to answer.
+    /// Whether all output has been sent, and there are more requests to answer.
     fn has_had_its_share(&self) -> bool {
         self.phase == Phase::Sending(Next::SendFirst) && self.sent == self.unsent.len()
     }
@@ -196,12 +195,12 @@ impl Connection {
         matches!(self.phase, Phase::Sending(_))
     }
 
-    /// Whether its question has no answer yet.
+    /// Whether its request cannot be answered yet.
     pub(super) fn is_waiting(&self) -> bool {
         self.phase == Phase::Waiting
     }
 
-    /// Whether an answer is owed: one that was accepted and has had none, or is in the middle of something.
+    /// Whether an answer is due: it was accepted and has had none, or is in the middle of something.
     pub(super) fn is_owed_an_answer(&self) -> bool {
         match self.phase {
             Phase::Idle => !self.answered,
@@ -214,7 +213,7 @@ impl Connection {
         self.deadline <= now
     }
 
-    /// The connection with the earliest of these is given up when there are too many.
+    /// The connection with the earliest of these times is closed when there are too many.
     pub(super) fn quiet_since(&self) -> Instant {
         self.quiet_since
     }
@@ -242,7 +241,7 @@ impl Connection {
         Step::Done
     }
 
-    /// Answers what was received, and sends it if the socket takes it.
+    /// Answers what was received, and sends the output if the socket accepts it.
     fn converse(&mut self, input: &[u8], output: &mut Vec<u8>, view: &HealthView, now: Instant) -> Step {
         output.clear();
         let peer = self.peer;
@@ -287,14 +286,14 @@ impl Connection {
         }
     }
 
-    /// Everything has been sent.
+    /// Continues after all output has been sent.
     fn proceed(&mut self, next: Next, now: Instant) -> Step {
         match next {
             // A trickle of bytes does not extend the time for a request.
             Next::Receive if self.phase == Phase::Idle && self.conversation.is_inside_request() => {
                 self.enter(Phase::Receiving, now + RECEIVING);
             }
-            // Answered after a while, and all that was sent has been.
+            // The answer came after a while, and all output has been sent.
             Next::Receive if self.phase == Phase::Waiting => self.enter(Phase::Idle, now + IDLE),
             Next::Receive => {}
             Next::AskAgain if self.phase == Phase::Waiting => return Step::WouldBlock,

@@ -19,50 +19,50 @@ use super::proxy::{Preamble, preamble};
 use super::request::{MAX_REQUEST, Method, Parsed, Persistence, Request, parse};
 use super::response::{Refusal, write_answer, write_refusal};
 
-/// Above this much output, what was received waits until that has been sent.
+/// Above this amount of output, received requests wait until it has been sent.
 const ENOUGH_OUTPUT: usize = 32 << 10;
-/// So many requests are answered at once. A client that sends many without waiting for the answers
-/// must not keep those waiting who ask for one.
+/// The number of requests that are answered at once. A client that sends many without waiting for the responses
+/// must not delay clients that send one.
 pub(super) const REQUESTS_AT_ONCE: usize = 8;
 
-/// What to do once the output has been sent.
+/// What to do after the output has been sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Receive more.
+    /// Receive more data from the client.
     Receive,
-    /// Go on with what was received already: [`Conversation::receive`] nothing.
+    /// Continue with the data received already: [`Conversation::receive`] an empty slice.
     SendFirst,
-    /// The next question has no answer yet: [`Conversation::receive`] nothing a little later.
+    /// The next request cannot be answered yet: [`Conversation::receive`] an empty slice a little later.
     AskAgain,
-    /// HTTP/2 or TLS is spoken: hand the connection to [`super::multiplexed`], with what was received.
+    /// It is HTTP/2 or TLS: hand the connection to [`super::multiplexed`], with the received data.
     HandOver,
-    /// Close. `unread` is whether the other side may still be sending.
+    /// Close. `unread`: whether the client may still be sending.
     Close { unread: bool },
 }
 
-/// What was received of a request that is not whole, or could not be answered yet.
+/// Received data of a request that is incomplete, or could not be answered yet.
 #[derive(Debug, Default)]
 pub(super) struct Conversation {
     pending: Vec<u8>,
     stage: Stage,
 }
 
-/// How far it has come.
+/// The progress of the conversation.
 #[derive(Debug, Clone, Copy, Default)]
 struct Stage {
-    /// The first request has begun: no PROXY line any more, and no other protocol.
+    /// The first request has begun, so neither a PROXY line nor another protocol can follow.
     begun: bool,
-    /// TLS is spoken here as well.
+    /// TLS is accepted as well.
     tls: bool,
 }
 
 impl Conversation {
-    /// One that has not begun. `tls` is whether there is a certificate to speak TLS with.
+    /// A new conversation. `tls`: whether there is a certificate for TLS.
     pub(super) fn new(tls: bool) -> Self {
         Self { pending: Vec::new(), stage: Stage { begun: false, tls } }
     }
 
-    /// What was received and is not done with.
+    /// Received data that has not been processed.
     pub(super) fn into_received(self) -> Vec<u8> {
         self.pending
     }
@@ -72,7 +72,7 @@ impl Conversation {
         !self.pending.is_empty()
     }
 
-    /// Takes in what was received, and appends the responses to `output`.
+    /// Processes received data, and appends the responses to `output`.
     pub(super) fn receive(
         &mut self,
         input: &[u8],
@@ -87,7 +87,7 @@ impl Conversation {
         self.pending.extend_from_slice(input);
         let (used, next) = self.stage.respond(&self.pending, output, answer);
         if used == self.pending.len() {
-            // Most requests come whole: connections at rest hold no memory.
+            // Most requests arrive in one piece: idle connections hold no memory.
             self.pending = Vec::new();
         } else {
             self.pending.drain(..used);
@@ -97,7 +97,7 @@ impl Conversation {
 }
 
 impl Stage {
-    /// Responds to the requests in `input`. Returns how many bytes are done with.
+    /// Responds to the requests in `input`. Returns how many bytes have been processed.
     fn respond(
         &mut self,
         input: &[u8],
@@ -126,7 +126,7 @@ impl Stage {
     }
 }
 
-/// Responds to the requests behind the first `used` bytes of `input`. Returns how many bytes are done with.
+/// Responds to the requests after the first `used` bytes of `input`. Returns how many bytes have been processed.
 fn respond(
     input: &[u8],
     mut used: usize,
@@ -177,7 +177,7 @@ fn respond_to(
     true
 }
 
-/// A part of a request is never longer than a whole one may be.
+/// An incomplete request is never longer than a complete one may be.
 const _: () = assert!(MAX_REQUEST < ENOUGH_OUTPUT);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The loop that accepts, serves and gives up connections.
+//! The loop that accepts, serves and closes connections.
 //!
 //! ```text
 //!        ┌──────────────▶ wait for events, or for the next thing that is due
@@ -15,10 +15,9 @@
 //!        │                                │
 //!        └─────── once a second ──▶ close those whose deadline has passed
 //! ```
-//! Nothing here is repeated without a limit, and nothing is waited for but the
-//! poll: a connection that is not finished after a few requests queues, and others
-//! come first. So how long a probe waits depends on how many connections there are,
-//! and not on how much each of them asks.
+//! Nothing here is repeated without a limit, and the loop waits only for the poll: a connection that is not
+//! finished after a few requests is queued, and others come first. So the waiting time of a probe depends on the
+//! number of connections, and not on how much each of them requests.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -37,27 +36,27 @@ use bellwether_os::exhaustion::spare_descriptor;
 use bellwether_os::fault;
 use bellwether_os::heartbeat::Heartbeat;
 
-/// At most so many connections. When there are more, the one that was quiet
-/// longest is closed, so a probe always gets in.
+/// The maximum number of connections. When there are more, the one that was idle longest is closed, so that a probe
+/// is always accepted.
 pub(super) const MAX_CONNECTIONS: usize = 1024;
-/// So many are accepted before the others get their turn. Far fewer than there
-/// is room for: one that was just accepted must not be the next to be closed.
+/// The number of connections that are accepted before others are served. Far less than the maximum: a connection
+/// that was just accepted must not be the next to be closed.
 const ACCEPTS: usize = 128;
-/// So many of those that were not finished are served at a turn.
+/// The number of unfinished connections that are served in one iteration.
 const UNFINISHED: usize = 64;
-/// With so many events at once, listeners are asked at every turn, and not only when their own event
-/// comes: it may be behind many others.
+/// With this many events at once, listeners are checked in every iteration, and not only at their own event, which
+/// may come after many others.
 const BUSY: usize = 64;
-/// How often deadlines are looked at while there are connections.
+/// The interval at which deadlines are checked while there are connections.
 const SWEEP: Duration = Duration::from_secs(1);
-/// The loop turns at least this often.
+/// The longest time between two iterations.
 const BEAT: Duration = Duration::from_secs(1);
-/// When it ends, so long for those who have been accepted and have not been answered.
+/// At shutdown, the time for connections that have been accepted and not been answered.
 const LAST_ANSWERS: Duration = at_most!(Duration::from_millis(500));
-/// Descriptors that are held for those who ask when the rest of the daemon has used up all others.
-/// So many are served at once even then.
+/// Descriptors that are reserved for clients when the rest of the daemon has used up all others. This many are
+/// served at once even then.
 const RESERVE: usize = 8;
-/// When the system is exhausted, how long until accepting is tried again.
+/// When resources are exhausted, the delay before accepting is retried.
 const RETRY: Duration = Duration::from_millis(100);
 
 const WAKER: Token = Token(usize::MAX - 1);
@@ -67,31 +66,30 @@ pub(super) struct EventLoop {
     poll: Poll,
     doors: Vec<Door>,
     connections: Slab<Connection>,
-    /// Those that were interrupted to let others have their turn, each of them once.
+    /// The queue of interrupted connections, each of them once.
     unfinished: VecDeque<usize>,
-    /// Those whose question has no answer yet, each of them once.
+    /// The queue of connections whose request cannot be answered yet, each of them once.
     waiting: Vec<usize>,
-    /// When to look at the deadlines; never while there are no connections.
+    /// When the deadlines are checked next; never while there are no connections.
     sweep_at: Option<Instant>,
-    /// Held so that they can be let go: if the rest of the daemon has used up all
-    /// descriptors, there are still some to answer with.
+    /// Reserved descriptors: if the rest of the daemon has used up all others, there are still some to answer with.
     reserve: Vec<File>,
     buffers: Buffers,
-    /// Where connections go on which HTTP/2 or TLS is spoken.
+    /// The thread that takes connections with HTTP/2 or TLS.
     multiplexed: Entrance,
     view: HealthView,
     heart: Heartbeat,
 }
 
-/// A listener, and whether somebody knocks.
+/// A listener, and whether connections are waiting.
 #[derive(Debug)]
 struct Door {
     listener: Listener,
-    /// The poll tells only once (it is edge-triggered).
+    /// The poll reports it only once (it is edge-triggered).
     knocking: bool,
-    /// Not to be opened before.
+    /// Accepting is not retried before this time.
     retry_at: Option<Instant>,
-    /// Closed for good.
+    /// Whether it has been closed.
     over: bool,
 }
 
@@ -118,17 +116,17 @@ impl EventLoop {
         })
     }
 
-    /// Ends the wait.
+    /// Interrupts the loop's wait.
     pub(super) fn waker(&self) -> io::Result<Waker> {
         Waker::new(self.poll.registry(), WAKER)
     }
 
-    /// Beats at every turn.
+    /// The heartbeat of the loop, one beat per iteration.
     pub(super) fn heart(&self) -> Heartbeat {
         self.heart.clone()
     }
 
-    /// Turns until `stopped` says so, which is asked at every turn.
+    /// Runs until `stopped` returns true, which is checked in every iteration.
     pub(super) fn run(mut self, stopped: impl Fn() -> bool) -> io::Result<()> {
         let mut events = Events::with_capacity(256);
         while !stopped() {
@@ -136,7 +134,7 @@ impl EventLoop {
             fault::stall("health");
             match self.poll.poll(&mut events, Some(self.wait(Instant::now()))) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                // The events of an interrupted wait are those of the one before.
+                // The events of an interrupted wait are those of the previous one.
                 Err(_) => events.clear(),
                 Ok(()) => {}
             }
@@ -147,10 +145,10 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Nobody is accepted any more: who knocks now is the next daemon's. Who was accepted is answered.
+    /// No further connection is accepted: new ones are for the next daemon. Accepted ones are answered.
     fn finish(&mut self, events: &mut Events) {
         for door in &mut self.doors {
-            // An error: it goes on telling, which is heard by nobody.
+            // An error: further events are ignored.
             let _ = self.poll.registry().deregister(&mut door.listener.socket);
             (door.knocking, door.over) = (false, true);
         }
@@ -165,7 +163,7 @@ impl EventLoop {
         }
     }
 
-    /// How long to wait for events: never for so long that one could doubt whether it still turns.
+    /// The time to wait for events: never so long that the loop could be taken for stalled.
     fn wait(&self, now: Instant) -> Duration {
         let knocking =
             self.doors.iter().filter(|door| door.knocking).map(|door| door.retry_at.unwrap_or(now));
@@ -188,8 +186,8 @@ impl EventLoop {
             match event.token() {
                 Token(token) if token >= self.doors.len() && event.token() != WAKER => {
                     let place = token - self.doors.len();
-                    // One that queues waits for its turn, whatever more it sends. The place may have been
-                    // given to another since: it is then served early, which is harmless.
+                    // A queued connection is served in its turn, whatever else it sends. The slot may have been
+                    // reused since: that connection is then served early, which is harmless.
                     if self.connections.get(place).is_some_and(|connection| !connection.queued) {
                         self.serve(place, now, event.is_read_closed());
                     }
@@ -262,7 +260,7 @@ impl EventLoop {
                     door.knocking = false;
                     return;
                 }
-                // Asked for before the kernel looks whether there is anybody (accept(2)).
+                // Opened before the kernel checks for a connection (accept(2)).
                 Accepted::NoDescriptor if !door.listener.has_somebody() => {
                     door.knocking = false;
                     return;
@@ -276,8 +274,8 @@ impl EventLoop {
         }
     }
 
-    /// Most requests are there already, and many connections are for one request
-    /// only: those are answered without the poll ever hearing of them.
+    /// Most requests have already arrived, and many connections carry one request only: those are answered before
+    /// they are added to the poll.
     fn admit(&mut self, mut connection: Connection, now: Instant) {
         let outcome = connection.serve(&mut self.buffers, &self.view, now, false);
         if outcome == Outcome::Over {
@@ -299,7 +297,7 @@ impl EventLoop {
         } else {
             Interest::READABLE
         };
-        // What arrived before is reported as an event, too (epoll_ctl(2)).
+        // Data that arrived before is reported as an event, too (epoll_ctl(2)).
         let token = Token(place + self.doors.len());
         if self.poll.registry().register(&mut connection.stream, token, interest).is_err() {
             return;
@@ -316,7 +314,7 @@ impl EventLoop {
         self.sweep_at.get_or_insert(now + SWEEP);
     }
 
-    /// Makes room for one more descriptor. Says whether there is any.
+    /// Frees one more descriptor. Returns whether there was one.
     fn free_descriptor(&mut self, now: Instant) -> bool {
         self.sweep_at.get_or_insert(now + SWEEP);
         if self.reserve.pop().is_some() || self.let_quietest_go() {
@@ -326,7 +324,7 @@ impl EventLoop {
         false
     }
 
-    /// Its descriptor is for the one who waits, not for the reserve.
+    /// Its descriptor is for the waiting client, not for the reserve.
     fn let_quietest_go(&mut self) -> bool {
         let quietest = self.connections.iter().min_by_key(|(_, connection)| connection.quiet_since());
         let place = quietest.map(|(place, _)| place);
@@ -346,7 +344,7 @@ impl EventLoop {
         self.sweep_at = (!at_rest).then(|| now + SWEEP);
     }
 
-    /// Gives a connection to the thread that speaks its protocol.
+    /// Hands a connection to the thread that implements its protocol.
     fn hand_over(&mut self, place: usize) {
         let Some(mut connection) = self.release(place) else { return };
         if self.poll.registry().deregister(&mut connection.stream).is_ok() {
@@ -359,8 +357,8 @@ impl EventLoop {
         self.restock();
     }
 
-    /// Ends a connection; closing its socket also ends its polling. Its place goes to the next one, and
-    /// must not queue twice. Says whether there was one.
+    /// Closes a connection; closing its socket also ends its polling. Its slot is reused, and must not be in a
+    /// queue twice. Returns whether there was one.
     fn forget(&mut self, place: usize) -> bool {
         self.release(place).is_some()
     }
@@ -376,7 +374,7 @@ impl EventLoop {
         Some(connection)
     }
 
-    /// What has just become free is the reserve's, before anybody else in the daemon takes it.
+    /// Descriptors that become free are reserved first, before another part of the daemon takes them.
     fn restock(&mut self) {
         while self.reserve.len() < RESERVE
             && let Ok(one) = spare_descriptor()

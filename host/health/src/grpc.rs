@@ -1,4 +1,4 @@
-//! gRPC's health protocol, as Envoy, Kubernetes and gRPC's own clients ask it.
+//! gRPC's health protocol, as used by Envoy, Kubernetes and gRPC's own clients.
 //!
 //! Sources: `grpc/health/v1/health.proto` and `doc/PROTOCOL-HTTP2.md` of the gRPC project.
 
@@ -23,27 +23,28 @@ use bellwether_os::heartbeat::Heartbeat;
 const MEDIA: HeaderValue = HeaderValue::from_static("application/grpc");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
-/// A flag and a length stand before each message.
+/// A flag and a length precede each message.
 const PREFIX: usize = 5;
-/// A request names one service: it is never longer, in bytes.
+/// A request contains one service name: it is never longer, in bytes.
 const MAX_REQUEST: usize = 1 << 10;
-/// It must be whole within this time.
+/// It must be complete within this time.
 const REQUEST_WITHIN: Duration = at_most!(Duration::from_secs(5));
-/// How often a watched service is looked at. That the core has stalled has no event, so all are looked at.
+/// The interval at which a watched service is checked. A stalled core causes no event, so all are checked
+/// periodically.
 const LOOK: Duration = Heartbeat::BEAT;
 
-/// What can be called.
+/// The procedures of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Procedure {
     Check,
     Watch,
     List,
-    /// Another one.
+    /// An unknown procedure of the service.
     Unknown,
 }
 
 impl Procedure {
-    /// Nothing if the request is none of gRPC.
+    /// `None` if the request is not for gRPC.
     pub(super) fn called<B>(request: &Request<B>) -> Option<Self> {
         let media = request.headers().get(CONTENT_TYPE)?.to_str().ok()?;
         let is_grpc = media
@@ -60,19 +61,19 @@ impl Procedure {
     }
 }
 
-/// Why a call fails, with gRPC's number for it.
+/// Why a call fails, with gRPC's status code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Failure(u8, &'static str);
 
 const NOT_A_REQUEST: Failure = Failure(3, "not a HealthCheckRequest");
-const TOO_LATE: Failure = Failure(4, "the request was not whole in time");
+const TOO_LATE: Failure = Failure(4, "the request was not complete in time");
 const NO_SUCH_SERVICE: Failure = Failure(5, "no module of that name");
 const TOO_LARGE: Failure = Failure(8, "the request is too large");
 const COMPRESSED: Failure = Failure(12, "compressed requests are not read");
 const NO_SUCH_PROCEDURE: Failure =
     Failure(12, "only Check, Watch and List of grpc.health.v1.Health are answered");
 const NO_ANSWER: Failure = Failure(14, "there is no answer yet");
-const ENDING: Failure = Failure(14, "the daemon ends");
+const ENDING: Failure = Failure(14, "the daemon is shutting down");
 
 #[derive(Clone, PartialEq, Message)]
 struct HealthCheckRequest {
@@ -98,7 +99,7 @@ impl HealthCheckResponse {
     }
 }
 
-/// Answers a call.
+/// Answers one call of a procedure.
 pub(super) async fn respond(
     service: Service,
     called: Procedure,
@@ -127,9 +128,9 @@ pub(super) async fn respond(
 }
 
 impl Service {
-    /// Nothing if it cannot be told in time.
+    /// `None` if it cannot be determined in time.
     async fn list(&self) -> Option<HealthListResponse> {
-        // Of all together first: that is a question like others, and has no answer before all modules are there.
+        // First that of all modules together: like others it is not answered before all modules are loaded.
         self.serving("").await?;
         let list = || {
             let snapshot = self.view.snapshot.load();
@@ -144,7 +145,7 @@ impl Service {
     }
 }
 
-/// The one message of a request.
+/// The single message of a request.
 fn decode(mut body: Bytes) -> Result<HealthCheckRequest, Failure> {
     if body.len() < PREFIX {
         return Err(NOT_A_REQUEST);
@@ -185,7 +186,7 @@ fn response(body: Body) -> Response<Body> {
     response
 }
 
-/// No message: what is said in the end is said at once.
+/// Without a message: the trailers are sent immediately.
 fn failed(failure: Failure) -> Response<Body> {
     let mut response = response(Empty::new().boxed_unsync());
     response.headers_mut().extend(trailers(Some(failure)));
@@ -197,7 +198,7 @@ fn one(message: &impl Message) -> Response<Body> {
     response(StreamBody::new(stream::iter(frames.map(Ok::<_, Infallible>))).boxed_unsync())
 }
 
-/// A message at first, and one at each change, until the client goes or the daemon ends.
+/// Sends one message at first, and one at each change, until the client disconnects or the daemon shuts down.
 fn watch(service: Service, asked: String) -> Response<Body> {
     let watched = Watched { service, asked, told: None, over: false };
     response(StreamBody::new(stream::unfold(watched, Watched::next)).boxed_unsync())
@@ -222,7 +223,7 @@ impl Watched {
                 self.service.activity.happens();
                 return Some((Ok(Frame::data(encode(&HealthCheckResponse::of(status)))), self));
             }
-            // An end, or the sender of it is gone.
+            // A shutdown, or its sender was dropped.
             if timeout(LOOK, self.service.ending.changed()).await.is_ok() {
                 self.over = true;
                 return Some((Ok(Frame::trailers(trailers(Some(ENDING)))), self));

@@ -1,4 +1,4 @@
-//! The health endpoint: what load balancers ask, and `HAProxy`'s agent-check.
+//! The health endpoint for load balancers, and `HAProxy`'s agent-check.
 //!
 //! ```text
 //!  listening.rs ─▶ event_loop.rs ─▶ connection.rs ─▶ conversation.rs ─▶ HealthView ─▶ core::health
@@ -10,20 +10,18 @@
 //!                      ▼
 //!               multiplexed.rs (another OS thread) ─▶ service.rs, grpc.rs ─▶ HealthView
 //! ```
-//! This loop is our own, on an OS thread of its own, and not a handler in the
-//! web server that serves the console. The answer to the load balancer is what
-//! Bellwether exists for:
+//! This is a separate event loop, on its own OS thread, and not a handler in the web server of the console, because
+//! the answer to the load balancer is the central purpose of Bellwether:
 //!
-//! - It must come when nothing else does. Whatever blocks, starves or panics in
-//!   the asynchronous runtime, this thread runs on and says no, because the
-//!   core's heartbeat has stopped.
-//! - It says nothing that is not known: while the daemon starts, and after a pause of the whole process,
-//!   questions wait for a moment (`opening.rs`, `Heartbeat::is_catching_up`).
-//! - It waits for nothing else: the snapshot is read without a lock, and nothing is
-//!   logged from the event loop, since a log can block.
-//! - It is bounded whoever calls: so many connections, so many bytes, so much time.
-//! - It is asked all day long by every load balancer, so it should cost nothing:
-//!   no more than nginx does (`benches/health_endpoint`).
+//! - It must come when nothing else does. Whatever blocks, starves or panics in the asynchronous runtime, this
+//!   thread continues and answers 503, because the core's heartbeat has stopped.
+//! - It is never a guess: while the daemon starts, and after a pause of the whole process, requests wait for a
+//!   moment (`opening.rs`, `Heartbeat::is_catching_up`).
+//! - It waits for nothing else: the snapshot is read without a lock, and nothing is logged from the event loop,
+//!   because logging can block.
+//! - It is bounded for every client: in connections, bytes and time.
+//! - It is requested all day long by every load balancer, so it should cost no more than with nginx
+//!   (`benches/health_endpoint`).
 
 mod activity;
 mod connection;
@@ -62,24 +60,24 @@ use bellwether_os::clock::Clock;
 use bellwether_os::handover::{Inherited, Socket};
 use bellwether_os::heartbeat::Heartbeat;
 
-/// A question that has no answer yet is asked again after so long. That is in the first seconds of a daemon,
-/// and after it stood still.
+/// The interval at which a request is retried that cannot be answered yet. That happens in the first seconds of a
+/// daemon, and after it was suspended.
 const ASK_AGAIN: Duration = Duration::from_millis(5);
 
-/// What answers are made from.
+/// The data that answers are made from.
 #[derive(Debug, Clone)]
 pub struct HealthView {
-    /// The present picture.
+    /// The latest snapshot of all modules.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
-    /// Whether it is still being painted. Judged at the time of each answer.
+    /// The core's heartbeat. Checked at the time of each answer.
     pub heartbeat: Heartbeat,
     /// For the time of the answer.
     pub clock: Clock,
-    /// Counts the answers.
+    /// Counts the answers that are given.
     pub metrics: Metrics,
-    /// Who asks, and how often.
+    /// Which clients probe, and how often.
     pub probers: Probers,
-    /// How far the daemon has come.
+    /// Whether the daemon has finished starting.
     pub opening: Opening,
 }
 
@@ -97,7 +95,7 @@ impl HealthView {
         Some(answer)
     }
 
-    /// Likewise.
+    /// The agent's line; `None` if it has to wait.
     fn agent_line(&self, from: IpAddr, agent: &Agent) -> Option<String> {
         let (snapshot, core) = (self.snapshot.load(), self.core());
         if self.has_to_wait(&snapshot, core, agent.question()) {
@@ -108,7 +106,7 @@ impl HealthView {
         Some(health::agent_line(&snapshot, core, agent, now))
     }
 
-    /// Likewise, for gRPC. It counts as a question if it comes `from` somewhere.
+    /// The state for gRPC; `None` if it has to wait. Counts as a probe if it comes `from` a client.
     fn serving(&self, from: Option<IpAddr>, subject: Subject<'_>) -> Option<ServingStatus> {
         let (snapshot, core, question) = (self.snapshot.load(), self.core(), Question::Health(subject));
         if self.has_to_wait(&snapshot, core, question) {
@@ -124,7 +122,7 @@ impl HealthView {
 
     fn core(&self) -> Core {
         let loaded = self.opening.is_loaded();
-        // Before its first beat it has not stalled.
+        // Before its first beat it does not count as stalled.
         if (loaded || self.heartbeat.has_begun()) && !self.heartbeat.alive(self.clock) {
             return Core::Stalled;
         }
@@ -143,50 +141,40 @@ impl HealthView {
 /// Why the health endpoint cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Somebody else listens there.
+    /// Another program listens on the address.
     #[error(
         "the health endpoint cannot listen on {address}: the address is in use. \
          Stop the program that has it (`ss -ltnp` shows which), or choose another port"
     )]
-    InUse {
-        /// Where.
-        address: SocketAddr,
-    },
-    /// The daemon's user may not listen there.
+    InUse { address: SocketAddr },
+    /// The daemon's user has no permission for the address.
     #[error(
         "the health endpoint cannot listen on {address}: not permitted. \
          Choose a port from 1024 up, or give the daemon CAP_NET_BIND_SERVICE"
     )]
-    NotPermitted {
-        /// Where.
-        address: SocketAddr,
-    },
-    /// The address is none that a node could have.
+    NotPermitted { address: SocketAddr },
+    /// The address is not one that a node could have.
     #[error(
         "the health endpoint cannot listen on {address}: no node can have that address. \
          Choose one that `ip address` shows, or 0.0.0.0 for all"
     )]
-    NoSuchAddress {
-        /// Where.
-        address: SocketAddr,
-    },
-    /// Any other refusal of the system.
+    NoSuchAddress { address: SocketAddr },
+    /// Any other error of the system.
     #[error("the health endpoint cannot listen on {address}: {source}")]
     Refused {
-        /// Where.
         address: SocketAddr,
         /// In the system's words.
         source: io::Error,
     },
-    /// TLS is asked for, and there is nothing to speak it with.
+    /// TLS is configured without a certificate.
     #[error("the health endpoint has no certificate: {0}")]
     NoCertificate(NotUsable),
-    /// No thread, or nothing to wait with.
+    /// The thread or its poll cannot be created.
     #[error("the health endpoint cannot start: {0}. Look at the limits on threads and open files")]
     Start(#[source] io::Error),
 }
 
-/// The endpoint at work. It stops when this is dropped.
+/// The running endpoint. It stops when this is dropped.
 #[derive(Debug)]
 pub struct HealthServer {
     addresses: Vec<SocketAddr>,
@@ -195,11 +183,11 @@ pub struct HealthServer {
     multiplexed_heart: Heartbeat,
     certificates: Option<Certificates>,
     thread: Option<JoinHandle<io::Result<()>>>,
-    /// The thread of HTTP/2 and TLS, which ends after the other.
+    /// The thread for HTTP/2 and TLS, which ends after the other.
     multiplexed: Option<JoinHandle<()>>,
 }
 
-/// How the thread is told to end.
+/// Tells the thread to end.
 #[derive(Debug)]
 struct Stop {
     wanted: AtomicBool,
@@ -207,14 +195,14 @@ struct Stop {
 }
 
 impl HealthServer {
-    /// Listens for HTTP on `http` and for `HAProxy` agents on each of `agents`,
-    /// and starts the thread that answers from `view`. Port 0 is any free port.
+    /// Listens for HTTP on `http` and for `HAProxy` agents on each of `agents`, and starts the thread that answers
+    /// from `view`. Port 0 means any free port.
     pub fn bind(http: SocketAddr, agents: &[AgentCheckSpec], view: HealthView) -> Result<Self, BindError> {
         Self::take_over(http, agents, view, None, &Inherited::default()).map(|(server, _)| server)
     }
 
-    /// The same, on the sockets of the last daemon where there are any, and with TLS if there are
-    /// `certificates`. Returns the sockets once more, for the next daemon.
+    /// The same, on the sockets of the last daemon where there are any, and with TLS if there are `certificates`.
+    /// Also returns copies of the sockets, for the next daemon.
     pub fn take_over(
         http: SocketAddr,
         agents: &[AgentCheckSpec],
@@ -246,28 +234,28 @@ impl HealthServer {
         Ok((Self { addresses, stop, heart, multiplexed_heart, certificates, thread, multiplexed }, sockets))
     }
 
-    /// Where it listens: HTTP first, then the agents in the order they were given.
+    /// The addresses: HTTP first, then the agents in the given order.
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Beats at every turn of the thread.
+    /// The heartbeat of the thread's loop.
     pub fn heart(&self) -> Heartbeat {
         self.heart.clone()
     }
 
-    /// Beats at every turn of the thread for HTTP/2 and TLS.
+    /// The heartbeat of the loop for HTTP/2 and TLS.
     pub fn multiplexed_heart(&self) -> Heartbeat {
         self.multiplexed_heart.clone()
     }
 
-    /// What it speaks TLS with.
+    /// The certificates for TLS.
     pub fn certificates(&self) -> Option<Certificates> {
         self.certificates.clone()
     }
 
-    /// Whether the threads still answer. If one does not, load balancers are not told
-    /// anything any more, and the daemon should end loudly.
+    /// Whether the threads still answer. If one does not, load balancers get no answers any more, and the daemon
+    /// should exit with an error.
     pub fn is_running(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
             && self.multiplexed.as_ref().is_some_and(|thread| !thread.is_finished())

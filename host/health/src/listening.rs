@@ -14,10 +14,10 @@ use bellwether_os::exhaustion::Exhaustion;
 use bellwether_os::handover::{self, Inherited};
 use bellwether_os::{address, readiness};
 
-/// So many connections wait in the kernel to be accepted.
+/// The length of the kernel's queue of connections.
 const BACKLOG: i32 = 1024;
 
-/// One socket, and what is spoken on it.
+/// A socket, and its protocol.
 #[derive(Debug)]
 pub(super) struct Listener {
     pub(super) socket: TcpListener,
@@ -25,25 +25,25 @@ pub(super) struct Listener {
     pub(super) language: Language,
 }
 
-/// What those who connect want to hear.
+/// The protocol of a listener.
 #[derive(Debug, Clone)]
 pub(super) enum Language {
     Http,
-    /// One line for `HAProxy`, about a module or about all.
+    /// One line for `HAProxy`, about one module or all of them.
     Agent(Agent),
 }
 
-/// What comes of accepting.
+/// The result of accepting a connection.
 #[derive(Debug)]
 pub(super) enum Accepted {
     Connection(TcpStream, IpAddr),
-    /// That one has gone already; there may be another.
+    /// The client has closed it already; there may be another.
     Gone,
-    /// Nobody waits.
+    /// No connection is waiting.
     Nobody,
     /// The process, or the system, has no file descriptor left.
     NoDescriptor,
-    /// The system is short of something else.
+    /// The system lacks another resource.
     Exhausted,
 }
 
@@ -76,7 +76,7 @@ impl Listener {
         handover::keep(&self.socket)
     }
 
-    /// Whether somebody waits to be accepted. Needs no descriptor to tell.
+    /// Whether a connection is waiting to be accepted. This needs no descriptor.
     pub(super) fn has_somebody(&self) -> bool {
         // An error: accepting tells.
         readiness::is_readable(&self.socket, Duration::ZERO).unwrap_or(true)
@@ -99,7 +99,7 @@ impl Listener {
     }
 }
 
-/// A socket of the last daemon: those who wait in its queue are accepted first.
+/// A socket of the last daemon: connections in its queue are accepted first.
 fn take_over(socket: std::net::TcpListener) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     Ok(TcpListener::from_std(socket))
@@ -107,9 +107,9 @@ fn take_over(socket: std::net::TcpListener) -> io::Result<TcpListener> {
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A daemon that is upgraded must get its port back at once.
+    // A daemon that is upgraded must get its port back immediately.
     socket.set_reuse_address(true)?;
-    // Accepted sockets inherit it: each answer is one write, there is nothing to wait for.
+    // Accepted sockets inherit it: each answer is one write, so there is nothing to wait for.
     socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
     address::bind(&socket, address)?;

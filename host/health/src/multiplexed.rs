@@ -1,4 +1,4 @@
-//! Connections that carry HTTP/2 (gRPC's health protocol among it) or TLS.
+//! Connections with HTTP/2 (including gRPC's health protocol) or TLS.
 //!
 //! ```text
 //!  event_loop.rs ── the first bytes tell ──▶ admitted ── TLS ──▶ HTTP/1 or HTTP/2 ──▶ quiet for long ─▶ closed
@@ -6,9 +6,9 @@
 //!                                               ▼                    │      └─ answers: service.rs, grpc.rs
 //!                             too many: the one that was quiet longest is closed
 //! ```
-//! They have a thread of their own, so plain HTTP, which most load balancers speak, never waits for a handshake.
-//! Here hyper and rustls do the work: what they need (compression of fields, flow control, cryptography) is not
-//! for us to write. Every connection is bounded in time, memory and streams.
+//! They have a thread of their own, so that plain HTTP, which most load balancers use, never waits for a handshake.
+//! Here hyper and rustls implement the protocols (compression of fields, flow control, cryptography). Every
+//! connection is bounded in time, memory and streams.
 
 use std::io;
 use std::net::IpAddr;
@@ -35,34 +35,34 @@ use bellwether_os::at_most;
 use bellwether_os::fault;
 use bellwether_os::heartbeat::Heartbeat;
 
-/// At most so many connections. When there are more, the one that was quiet longest is closed.
+/// The maximum number of connections. When there are more, the one that was idle longest is closed.
 pub(super) const MAX_CONNECTIONS: usize = 256;
-/// So many wait to be admitted: more than the event loop accepts before it lets others have their turn, so that
-/// none is refused while there is room.
+/// The number of connections that may wait: more than the event loop accepts in one turn, so that none is refused
+/// while there is room.
 const WAITING: usize = 1024;
-/// Keys must be agreed upon within this time.
+/// The time limit of a TLS handshake.
 const HANDSHAKE_WITHIN: Duration = at_most!(Duration::from_secs(5));
-/// A connection over HTTP/1 may be silent for this long, and a request must be whole by then.
+/// A connection over HTTP/1 may be idle for this long, and a request must be complete by then.
 const HEAD_WITHIN: Duration = at_most!(Duration::from_secs(10));
-/// A connection on which nothing is asked for this long is closed. gRPC's clients keep theirs.
+/// A connection without requests for this long is closed. gRPC's clients keep theirs open.
 const QUIET: Duration = Duration::from_mins(5);
-/// What is under way at a shutdown has so long to end.
+/// At shutdown, the time for pending requests to complete.
 const END_WITHIN: Duration = Duration::from_millis(500);
-/// What is under way when a connection is to end has so long.
+/// When a connection is to be closed, the time for its pending requests to complete.
 const SENDING: Duration = at_most!(Duration::from_secs(5));
 /// What was sent must have arrived by then.
 const ARRIVED_WITHIN: Duration = Duration::from_secs(10);
 /// The loop turns at least this often.
 const BEAT: Duration = Duration::from_secs(1);
-/// How often the other side of an HTTP/2 connection shows that it is still there, and how long it has for that.
+/// The interval and the time limit of HTTP/2 keep-alive pings.
 const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_WITHIN: Duration = at_most!(Duration::from_secs(10));
-/// At most so many requests at once on a connection; gRPC's Watch keeps one.
+/// The maximum number of concurrent requests on a connection; gRPC's Watch keeps one.
 const MAX_STREAMS: u32 = 8;
-/// What a client may send of a request's body before it is read, in bytes.
+/// How much of a request's body a client may send before it is read, in bytes.
 const WINDOW: u32 = 64 << 10;
 
-/// A connection that was accepted, what was received on it, and from where it comes.
+/// An accepted connection, the data received on it, and the client's address.
 #[derive(Debug)]
 pub(super) struct Incoming {
     pub(super) stream: std::net::TcpStream,
@@ -70,16 +70,16 @@ pub(super) struct Incoming {
     pub(super) peer: IpAddr,
 }
 
-/// What the event loop asks for.
+/// A message from the event loop.
 #[derive(Debug)]
 enum Wish {
-    /// Go on with a connection.
+    /// Take over a connection.
     Admit(Incoming),
-    /// Close the connection that was quiet longest: the process has no descriptor left.
+    /// Close the connection that was idle longest: the process has no descriptor left.
     MakeRoom,
 }
 
-/// Where connections are handed over. The thread ends when it is dropped.
+/// The handle for handing over connections. The thread ends when it is dropped.
 #[derive(Debug)]
 pub(super) struct Entrance {
     sender: mpsc::Sender<Wish>,
@@ -87,30 +87,30 @@ pub(super) struct Entrance {
 }
 
 impl Entrance {
-    /// Whether TLS is spoken.
+    /// Whether TLS is configured.
     pub(super) fn has_tls(&self) -> bool {
         self.tls
     }
 
-    /// Hands a connection over. It is closed if too many wait.
+    /// Hands a connection over. It is closed if too many are waiting.
     pub(super) fn admit(&self, incoming: Incoming) {
         // The event loop must not wait.
         drop(self.sender.try_send(Wish::Admit(incoming)));
     }
 
-    /// Asks for a descriptor, which will be free in a moment if there is a connection to close.
+    /// Requests a descriptor, which will be free in a moment if there is a connection to close.
     pub(super) fn make_room(&self) {
         drop(self.sender.try_send(Wish::MakeRoom));
     }
 
-    /// An entrance that leads nowhere.
+    /// A handle without a thread.
     #[cfg(test)]
     pub(super) fn closed() -> Self {
         Self { sender: mpsc::channel(1).0, tls: false }
     }
 }
 
-/// Starts the thread. TLS is spoken with `certificates`, if there are any.
+/// Starts the thread. It accepts TLS with `certificates`, if there are any.
 pub(super) fn start(
     view: HealthView,
     certificates: Option<Certificates>,
@@ -125,7 +125,7 @@ pub(super) fn start(
     Ok((entrance, thread))
 }
 
-/// Until no more can come.
+/// Runs until no more connections can come.
 async fn admit_all(
     mut receiver: mpsc::Receiver<Wish>,
     view: HealthView,
@@ -159,13 +159,12 @@ async fn admit_all(
         let task = connections.spawn(serve(incoming, service, certificates.clone()));
         crowd.members.push((task, activity));
     }
-    // Idle connections end at once, what is under way soon.
+    // Idle connections end immediately, pending requests soon.
     drop(end);
     let all_ended = async { while connections.join_next().await.is_some() {} };
     let _ = timeout(END_WITHIN, all_ended).await;
 }
 
-/// All that are connected.
 #[derive(Debug, Default)]
 struct Crowd {
     members: Vec<(AbortHandle, Activity)>,
@@ -191,7 +190,7 @@ impl Crowd {
     }
 }
 
-/// One connection, from the first byte to the last. Errors are the other side's: it has gone.
+/// Serves one connection, from the first byte to the last. Errors are the client's: it has disconnected.
 async fn serve(incoming: Incoming, service: Service, certificates: Option<Certificates>) {
     let Incoming { stream, received, .. } = incoming;
     let is_tls = protocol(&received) == Protocol::Tls;
@@ -207,7 +206,7 @@ async fn serve(incoming: Incoming, service: Service, certificates: Option<Certif
     match stream.get_ref().1.alpn_protocol() {
         Some(b"h2") => over_http2(stream, service).await,
         Some(_) => over_http1(stream, service).await,
-        // The two have not talked about it (RFC 7301): the first bytes tell.
+        // The handshake did not negotiate a protocol (RFC 7301): the first bytes determine it.
         None => {
             let Ok(Some((is_http2, received))) = timeout(HEAD_WITHIN, first_bytes(&mut stream)).await else {
                 return;
@@ -218,13 +217,13 @@ async fn serve(incoming: Incoming, service: Service, certificates: Option<Certif
     }
 }
 
-/// The stream as it was before this was received on it.
+/// The stream, with the data that was received on it put back.
 fn rewound<S: AsyncRead + AsyncWrite>(received: Vec<u8>, stream: S) -> impl AsyncRead + AsyncWrite + use<S> {
     let (rest, writing) = tokio::io::split(stream);
     tokio::io::join(io::Cursor::new(received).chain(rest), writing)
 }
 
-/// Receives until it is clear whether HTTP/2 is spoken. Nothing if the connection ends before.
+/// Receives until it is clear whether it is HTTP/2. `None` if the connection ends before.
 async fn first_bytes(stream: &mut (impl AsyncRead + Unpin)) -> Option<(bool, Vec<u8>)> {
     let mut received = Vec::with_capacity(MAX_REQUEST);
     loop {

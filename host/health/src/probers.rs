@@ -1,4 +1,4 @@
-//! Who asks the health endpoint, told by its thread, and what follows for the core.
+//! The clients that probe the health endpoint, as recorded by its thread, and what follows for the core.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,17 +17,19 @@ use bellwether_bus::{Message, Published};
 use bellwether_os::clock::Clock;
 use bellwether_os::heartbeat::Heartbeat;
 
-/// How often the core is told, if there is something to tell.
+/// The interval at which the core is informed of changes.
 const LOOK: Duration = Duration::from_secs(1);
-/// What changes by less than this part of it is no news: no pace is quite even.
+/// A smaller relative change is ignored: no interval is quite constant.
 const NEWS: u32 = 5;
 
-/// All that ask. The health thread writes, and waits for no one: while it is read, a question goes uncounted.
+/// All clients that probe. The health thread writes without waiting: while the data is read, a probe is not
+/// counted.
 #[derive(Debug, Clone, Default)]
 pub struct Probers(Arc<Mutex<probers::Probers>>);
 
 impl Probers {
-    /// A question by HTTP. One about a module that does not exist does not count: it would take a place.
+    /// Counts a probe by HTTP. One for a module that does not exist does not count, because it would use up an
+    /// entry.
     pub fn asked(&self, from: IpAddr, question: Question<'_>, snapshot: &Snapshot, now: Moment) {
         let about = match question {
             Question::Health(subject) | Question::Report(subject) | Question::DisableOn404(subject) => {
@@ -44,7 +46,7 @@ impl Probers {
         }
     }
 
-    /// `HAProxy` asks an agent.
+    /// Counts a check of an agent by `HAProxy`.
     pub(crate) fn agent_asked(&self, from: IpAddr, agent: &Agent, now: Moment) {
         self.count(from, agent.module.as_ref().map(ModuleName::as_str), true, now);
     }
@@ -55,27 +57,26 @@ impl Probers {
         }
     }
 
-    /// How often the slowest of those asks that ask about this module regularly.
+    /// The interval of the slowest client that probes this module regularly.
     pub fn slowest(&self, module: &ModuleName, now: Moment) -> Option<Duration> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).slowest(module.as_str(), now)
     }
 }
 
-/// Tells the core.
+/// The task that informs the core.
 #[derive(Debug)]
 pub struct Watch {
-    /// Who asks.
     pub probers: Probers,
-    /// Which modules there are.
+    /// Shows which modules exist.
     pub published: Published,
     /// The daemon's time line.
     pub clock: Clock,
-    /// To the core.
+    /// The core's message queue.
     pub messages: mpsc::Sender<Message>,
 }
 
 impl Watch {
-    /// Looks again and again, until dropped or until the core takes nothing more.
+    /// Checks periodically, until it is dropped or until the core ends.
     pub async fn run(self, heartbeat: Heartbeat) {
         let mut told = BTreeMap::<ModuleName, Option<Duration>>::new();
         let mut ticks = tokio::time::interval(LOOK);

@@ -1,22 +1,22 @@
-//! Which protocol is spoken on a connection, told by its first bytes.
+//! Detects the protocol of a connection by its first bytes.
 
-/// What an HTTP/2 client says first (RFC 9113, section 3.4).
+/// The first bytes of an HTTP/2 client (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// A TLS record that holds a handshake begins with this (RFC 8446, section 5.1).
+/// The first byte of a TLS record with a handshake (RFC 8446, section 5.1).
 pub(super) const HANDSHAKE: u8 = 22;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
-    /// HTTP/1, or what is not HTTP at all.
+    /// HTTP/1, or something that is not HTTP at all.
     Http1,
-    /// HTTP/2 without TLS, by a client that knows beforehand that it is spoken here.
+    /// HTTP/2 without TLS, by a client with prior knowledge.
     Http2,
     Tls,
-    /// More has to be received to tell.
+    /// More data is needed to decide.
     Undecided,
 }
 
-/// Looks at the first bytes of a connection, behind a PROXY header.
+/// Examines the first bytes of a connection, after a PROXY header.
 pub(super) fn protocol(input: &[u8]) -> Protocol {
     match input.first() {
         None => Protocol::Undecided,

@@ -1,35 +1,35 @@
 //! The PROXY line in front of the first request (`HAProxy`'s `doc/proxy-protocol.txt`, versions 1 and 2).
 //!
-//! A balancer that puts the line in front of every connection also puts it in front of its checks
-//! (`check-send-proxy`, AWS target groups with `proxy_protocol_v2`). The addresses in it are read over: the
-//! answer is the same for everyone, and who asks is known from the connection itself.
+//! A balancer that sends the line on every connection also sends it for its checks (`check-send-proxy`, AWS target
+//! groups with `proxy_protocol_v2`). The addresses in it are ignored: the answer is the same for every client, and
+//! the client's address is that of the connection itself.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// With its end, in bytes.
+/// The maximum length including its end, in bytes.
 const MAX_LINE: usize = 107;
 const LINE: &[u8] = b"PROXY ";
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The signature, version and command, family, and the length of the rest.
 const HEADER: usize = 16;
-/// Addresses and extensions behind a binary header are never longer, in bytes.
+/// The maximum length of the addresses and extensions after a binary header, in bytes.
 const MAX_REST: usize = 2048;
 
-/// What a connection begins with.
+/// The beginning of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Preamble {
-    /// A PROXY header of so many bytes.
+    /// A PROXY header with this number of bytes.
     Whole(usize),
-    /// It may become one.
+    /// It may be the beginning of a PROXY header.
     Partial,
-    /// Something else.
+    /// It is not a PROXY header.
     Absent,
-    /// It claims to be one, and is not.
+    /// An invalid PROXY header.
     Malformed,
 }
 
-/// Looks at the first bytes of a connection.
+/// Examines the first bytes of a connection.
 pub(super) fn preamble(input: &[u8]) -> Preamble {
     for (begin, rest) in [(LINE, line as fn(&[u8]) -> Preamble), (SIGNATURE, binary)] {
         if input.starts_with(begin) {
@@ -70,7 +70,7 @@ fn binary(input: &[u8]) -> Preamble {
         return Preamble::Partial;
     };
     let rest = usize::from(u16::from_be_bytes([high, low]));
-    // Version 2; a check of the balancer itself (LOCAL), or a connection that it passes on (PROXY).
+    // Version 2; a check of the balancer itself (LOCAL), or a connection that it forwards (PROXY).
     if !matches!(version_and_command, 0x20 | 0x21) || rest > MAX_REST {
         return Preamble::Malformed;
     }

@@ -1,13 +1,13 @@
-//! An HTTP request, as far as it matters here.
+//! The parts of an HTTP request that matter here.
 
 use std::mem::MaybeUninit;
 
 use bellwether_core::health::asks_for_report;
 use httparse::{Error, Header, Status};
 
-/// A request's line and fields are never longer, in bytes.
+/// The maximum length of the request line and fields, in bytes.
 pub(super) const MAX_REQUEST: usize = 8 << 10;
-/// Nor has it more fields.
+/// The maximum number of fields.
 const MAX_FIELDS: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,12 +18,12 @@ pub(super) enum Method {
     Other,
 }
 
-/// Whether the connection is kept for another request, and how that is said.
+/// Whether the connection is kept for another request, and which header says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Persistence {
-    /// HTTP/1.1 keeps it unless told otherwise: nothing to be said.
+    /// HTTP/1.1 keeps it by default: no header is needed.
     Keep,
-    /// HTTP/1.0 has asked for it, and must be told.
+    /// HTTP/1.0 has asked for it, and needs a header.
     SayKeepAlive,
     Close,
 }
@@ -32,24 +32,24 @@ pub(super) enum Persistence {
 pub(super) struct Request<'a> {
     pub(super) method: Method,
     pub(super) target: &'a str,
-    /// `Accept` asks for `application/health+json`.
+    /// Whether `Accept` asks for `application/health+json`.
     pub(super) report: bool,
     pub(super) persistence: Persistence,
-    /// A body follows, which nobody will read.
+    /// A body follows, which is not read.
     pub(super) has_body: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Parsed<'a> {
-    /// A request, and how many bytes it took.
+    /// A request, and its length in bytes.
     Whole(Request<'a>, usize),
-    /// There is more to come.
+    /// The request is incomplete.
     Partial,
     TooLarge,
     Malformed,
 }
 
-/// Reads the request at the beginning of `input`.
+/// Parses the request at the beginning of `input`.
 pub(super) fn parse(input: &[u8]) -> Parsed<'_> {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut head = httparse::Request::new(&mut []);
@@ -79,7 +79,7 @@ fn request<'a>(head: &httparse::Request<'_, 'a>) -> Option<Request<'a>> {
     };
     let (mut close, mut keep_alive) = (false, false);
     for Header { name, value } in &*head.headers {
-        // The length first: most fields are none of these.
+        // The length is compared first, because most fields are none of these.
         match name.len() {
             6 if name.eq_ignore_ascii_case("accept") => {
                 request.report |= std::str::from_utf8(value).is_ok_and(asks_for_report);
@@ -105,8 +105,7 @@ fn request<'a>(head: &httparse::Request<'_, 'a>) -> Option<Request<'a>> {
     Some(request)
 }
 
-/// `GET /health` and the end of the line: HTTP/0.9, which some load balancers
-/// send unless they are told otherwise.
+/// `GET /health` and the end of the line: HTTP/0.9, which some load balancers send by default.
 fn parse_simple(input: &[u8]) -> Parsed<'_> {
     let Some(rest) = input.strip_prefix(b"GET /") else { return Parsed::Malformed };
     let end = rest.iter().position(|byte| !byte.is_ascii_graphic()).unwrap_or(rest.len());

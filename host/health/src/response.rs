@@ -7,12 +7,12 @@ use bellwether_core::health::{Body, Code, HealthAnswer};
 
 use super::request::{Method, Persistence};
 
-/// What is answered.
+/// The methods that are answered.
 pub(super) const METHODS: &str = "GET, HEAD, OPTIONS";
 const ALLOW: &[u8] = b"Allow: GET, HEAD, OPTIONS\r\n";
-/// What all others are told.
+/// The answer to all other methods.
 pub(super) const ONLY_THESE: &[u8] = b"only GET, HEAD and OPTIONS are answered\n";
-/// Envoy prefers other hosts (its documentation, "Degraded endpoints"). It reads the name, not the value.
+/// Envoy prefers other hosts (its documentation, "Degraded endpoints"). It evaluates the name, not the value.
 const DEGRADED: &[u8] = b"x-envoy-degraded: true\r\n";
 
 /// Appends the answer to a request.
@@ -52,18 +52,18 @@ pub(super) fn content(answer: &HealthAnswer) -> (&'static str, Cow<'_, [u8]>) {
     }
 }
 
-/// What is wrong with a request.
+/// Why a request is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// 400.
+    /// 400: it cannot be parsed.
     Malformed,
-    /// 405.
+    /// 405: the method is not supported.
     MethodNotAllowed,
-    /// 431.
+    /// 431: its fields are too large.
     TooLarge,
 }
 
-/// Appends what a request is refused with.
+/// Appends the rejection of a request.
 pub(super) fn write_refusal(output: &mut Vec<u8>, refusal: Refusal, persistence: Persistence) {
     let (status, body): (&[u8], &[u8]) = match refusal {
         Refusal::Malformed => (b"400 Bad Request", b"not an HTTP request\n"),
@@ -83,7 +83,7 @@ fn write_head(output: &mut Vec<u8>, status: &[u8], media: &[u8], length: usize) 
         output.extend_from_slice(piece);
     }
     write!(output, "{length}").expect("a vector takes whatever is written");
-    // An answer is only true at the moment it is given.
+    // An answer is valid only at the moment it is given.
     output.extend_from_slice(b"\r\nCache-Control: no-store\r\n");
 }
 

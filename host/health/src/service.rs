@@ -20,26 +20,26 @@ use super::response::{METHODS, ONLY_THESE, content};
 use super::{ASK_AGAIN, HealthView};
 use bellwether_os::at_most;
 
-/// A question that has no answer yet gets one by then, or it is said that there is none.
+/// A request that cannot be answered yet is answered within this time, or with an error.
 const WAITING: Duration = at_most!(Duration::from_secs(10));
 /// Envoy prefers other hosts (its documentation, "Degraded endpoints").
 const DEGRADED: HeaderName = HeaderName::from_static("x-envoy-degraded");
 
-/// What a response is followed by.
+/// The body of a response.
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// What the requests of one connection are answered from.
+/// The data for answering the requests of one connection.
 #[derive(Debug, Clone)]
 pub(super) struct Service {
     pub(super) view: HealthView,
     pub(super) peer: IpAddr,
     pub(super) activity: Activity,
-    /// Changes when the daemon ends.
+    /// Changes when the daemon shuts down.
     pub(super) ending: watch::Receiver<()>,
 }
 
 impl Service {
-    /// Answers one request.
+    /// Answers one HTTP request.
     pub(super) async fn respond(
         self,
         request: Request<Incoming>,
@@ -75,13 +75,13 @@ impl Service {
         }
     }
 
-    /// Whether a service serves; nothing if that cannot be told in time.
+    /// The state of a service; `None` if it cannot be determined in time.
     pub(super) async fn serving(&self, service: &str) -> Option<ServingStatus> {
         patiently(|| self.view.serving(Some(self.peer), Subject::of_service(service))).await
     }
 }
 
-/// Looks until there is something to say.
+/// Retries until there is a result.
 pub(super) async fn patiently<T>(look: impl Fn() -> Option<T>) -> Option<T> {
     let until = Instant::now() + WAITING;
     loop {
@@ -100,10 +100,10 @@ fn answered(answer: &HealthAnswer, method: &Method) -> Response<Body> {
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
     };
     let length = HeaderValue::from(body.len());
-    // Over HTTP/2 hyper would send the body of an answer to HEAD.
+    // Over HTTP/2, hyper would send the body of a response to HEAD.
     let body = if *method == Method::HEAD { Bytes::new() } else { Bytes::copy_from_slice(&body) };
     let mut response = said(status, body);
-    // To HEAD as well, that of the body which GET would have (RFC 9110, section 9.3.2).
+    // The length is also sent for HEAD: that of the body which GET would have (RFC 9110, section 9.3.2).
     response.headers_mut().insert(CONTENT_LENGTH, length);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media));
     if answer.degraded {
@@ -120,7 +120,7 @@ fn said(status: StatusCode, body: Bytes) -> Response<Body> {
     *response.status_mut() = status;
     let fields = response.headers_mut();
     fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    // An answer is only true at the moment it is given.
+    // An answer is valid only at the moment it is given.
     fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -15,7 +15,7 @@ mod multiplexed;
 mod waiting;
 
 const LOOPBACK: &str = "127.0.0.1:0";
-/// Longer than any test takes unless something hangs.
+/// Longer than any test takes that does not hang.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn module(name: &str, state: StateName) -> Arc<ModuleView> {
@@ -41,7 +41,7 @@ impl Fixture {
         Self::with(snapshot(web), Opening::over())
     }
 
-    /// Of a daemon that has just begun.
+    /// The same for a daemon that has just started.
     fn opening(snapshot: Arc<Snapshot>, waited_for: Duration) -> Self {
         Self::with(snapshot, Opening::lasting(Clock::start(), waited_for))
     }
@@ -59,7 +59,7 @@ impl Fixture {
             probers: Probers::default(),
             opening,
         };
-        // In the future: the core counts as alive for as long as a test takes.
+        // In the future: the core counts as alive for the duration of a test.
         view.heartbeat.beat_at(view.clock.awake() + Duration::from_mins(10));
         let agents = [Some(ModuleName::new("web").unwrap()), None]
             .map(|module| Agent { module, owns: false })
@@ -77,7 +77,7 @@ impl Fixture {
         connect(self.server.local_addrs()[0])
     }
 
-    /// Asks over a new connection; the whole response.
+    /// Sends a request over a new connection and returns the whole response.
     fn ask(&self, request: &str) -> String {
         let mut stream = self.connect();
         stream.write_all(request.as_bytes()).unwrap();
@@ -107,7 +107,7 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// One response of a connection that is kept: its head and its body.
+/// One response on a kept connection: its head and its body.
 fn response(reader: &mut impl BufRead) -> (String, String) {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -162,14 +162,14 @@ fn pipelined_requests_and_single_bytes_are_answered() {
     while !head.ends_with("\r\n\r\n") {
         stream.read_line(&mut head).unwrap();
     }
-    // No body: what comes next is the next response.
+    // It has no body: what follows is the next response.
     stream.get_mut().write_all(&b"GET /health/db HTTP/1.1\r\n\r\n".repeat(50)).unwrap();
     for _ in 0..50 {
         assert_eq!(response(&mut stream).1, "ok\n");
     }
 }
 
-/// More than all buffers on the way hold, so that the server has to pause.
+/// More than all buffers on the path can hold, so that the server has to pause.
 const REQUESTS: usize = 200_000;
 
 #[test]
@@ -182,7 +182,7 @@ fn a_client_that_sends_much_and_reads_late_gets_every_answer() {
         (0..REQUESTS / 1_000).try_for_each(|_| writer.write_all(&portion))
     });
     let mut reader = BufReader::new(stream);
-    // While that one is being served, others are, too.
+    // While that one is being served, others are as well.
     for _ in 0..20 {
         assert_eq!(fixture.status("/health/db"), 200);
     }
@@ -265,7 +265,7 @@ fn two_thousand_idle_connections_do_not_keep_a_probe_out() {
             assert_eq!(fixture.status("/health/web"), 200);
         }
     }
-    // The quietest were closed, the youngest are still served.
+    // Those that were idle longest were closed, the newest are still served.
     assert_eq!(idle[0].read(&mut [0]).unwrap(), 0);
     let mut youngest = BufReader::new(idle.pop().unwrap());
     youngest.get_mut().write_all(b"GET /health HTTP/1.1\r\n\r\n").unwrap();
@@ -279,7 +279,7 @@ fn connections_that_are_reset_at_any_moment_leave_the_others_alone() {
     for length in 0..request.len() {
         let mut stream = fixture.connect();
         stream.write_all(&request[..length]).unwrap();
-        // No time to linger: closing resets the connection.
+        // There is no time to linger: closing resets the connection.
         socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
     assert_eq!(fixture.status("/health"), 200);
@@ -291,7 +291,7 @@ fn a_client_that_never_finishes_its_request_is_dismissed() {
     let fixture = Fixture::new(StateName::Up);
     let mut stream = fixture.connect();
     stream.write_all(b"GET /health HTT").unwrap();
-    // Closed by the deadline, which is well before our patience ends.
+    // Closed by the deadline, which is well before the test's own time limit.
     assert_eq!(stream.read(&mut [0]).unwrap(), 0);
 }
 
@@ -310,7 +310,7 @@ fn an_address_that_is_not_here_yet_is_waited_for() {
         return;
     }
     let view = Fixture::new(StateName::Up).view;
-    // Of a network that is for documents (RFC 5737).
+    // From a network that is reserved for documentation (RFC 5737).
     let waiting = HealthServer::bind("192.0.2.1:0".parse().unwrap(), &[], view).unwrap();
     assert_eq!(waiting.local_addrs()[0].ip().to_string(), "192.0.2.1");
 }
@@ -319,7 +319,7 @@ fn an_address_that_is_not_here_yet_is_waited_for() {
 fn the_port_is_free_again_when_the_server_is_dropped() {
     let Fixture { server, view } = Fixture::new(StateName::Up);
     let address = server.local_addrs()[0];
-    // A connection that is open meanwhile is closed.
+    // A connection that is open in the meantime is closed.
     let mut stream = connect(address);
     stream.write_all(b"GET /hea").unwrap();
     drop(server);

@@ -1,5 +1,5 @@
-//! The health endpoint when the daemon has no file descriptor left.
-//! In a process of its own, because the limit is the whole process's.
+//! The health endpoint when the daemon has no file descriptor left. In a separate process, because the limit
+//! applies to the whole process.
 
 use std::error::Error;
 use std::fs::File;
@@ -35,7 +35,7 @@ fn a_probe_is_answered_when_no_descriptor_is_left() -> Result<(), Box<dyn Error>
     };
     let server = HealthServer::bind("127.0.0.1:0".parse()?, &[], view)?;
 
-    // The probes' own descriptors are taken before there are none left.
+    // The probes' own descriptors are opened before there are none left.
     let sockets = (0..40).map(|_| Socket::new(Domain::IPV4, Type::STREAM, None));
     let mut sockets = sockets.collect::<Result<Vec<_>, _>>()?;
     let others = sockets.split_off(20);
@@ -48,7 +48,7 @@ fn a_probe_is_answered_when_no_descriptor_is_left() -> Result<(), Box<dyn Error>
     let mut idle = Vec::new();
     for (count, socket) in sockets.into_iter().enumerate() {
         let mut probe = connect(socket, server.local_addrs()[0])?;
-        // Each second one only holds what it has got.
+        // Every second one only keeps its connection open.
         if count % 2 == 0 {
             idle.push(probe);
             continue;
@@ -60,7 +60,7 @@ fn a_probe_is_answered_when_no_descriptor_is_left() -> Result<(), Box<dyn Error>
     }
     assert!(server.is_running());
 
-    // Several at once, each of which says what it wants after all of them have been let in.
+    // Several at the same time, each of which sends its request after all of them have been accepted.
     drop(idle);
     let mut crowd = Vec::new();
     for socket in late {
@@ -73,7 +73,7 @@ fn a_probe_is_answered_when_no_descriptor_is_left() -> Result<(), Box<dyn Error>
         assert!(response.starts_with("HTTP/1.1 503 "), "one of the crowd, {count}: {response}");
     }
 
-    // Connections over HTTP/2 are another thread's: it gives back what others need.
+    // Connections over HTTP/2 belong to another thread, which frees descriptors for others.
     let (mut kept, mut others) = (Vec::new(), others.into_iter());
     for socket in others.by_ref().take(16) {
         let mut client = connect(socket, server.local_addrs()[0])?;

@@ -164,7 +164,7 @@ fn distrusted(target: &Target, error: &io::Error) -> Refusal {
     Refusal::unavailable(
         bellwether_core::grant::GrantKind::Http,
         format!("trust the certificate of {} ({error})", target.origin()),
-        "an authority of your own belongs into the file that `ca-bundle` names under [http] in bellwether.toml",
+        "add your own authority to the file that `ca-bundle` names under [http] in bellwether.toml",
     )
 }
 

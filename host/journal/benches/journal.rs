@@ -1,11 +1,11 @@
-//! What the journal costs: to write records, in large batches and one by one, until they are in the
-//! file; and to find some among many.
+//! The cost of the journal: writing records, in large batches and one by one, until they are in the file; and
+//! finding some among many.
 //!
 //! ```console
 //! $ cargo bench --workspace --bench journal
 //! ```
-//! `RECORDS` (100000) in the environment is how many there are to search among. Each figure is the
-//! median of all rounds, with the least and the most.
+//! `RECORDS` (100000) in the environment is the number of records to search. Each figure is the median of all
+//! rounds, with the minimum and the maximum.
 
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ fn main() -> anyhow::Result<()> {
         println!("{} records in the file", writer.seq);
         report(&format!("a batch of {BATCH} ({per_second:.0} a second)"), batches);
         report("a batch of one", single);
-        // In the older half: what is at hand in memory answers nothing of it.
+        // In the older half: records in memory do not contribute.
         let before = Some(writer.seq / 2);
         let (often, once, none) = ("every checker", "pid 30001)", "xylophone");
         for (what, search, module) in [

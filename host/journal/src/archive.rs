@@ -1,6 +1,6 @@
-//! The file as it is on the disk, to be read: beside a running daemon, or without any.
+//! Reads the file on the disk: beside a running daemon, or without any.
 //!
-//! Nothing is written, and nothing that waits in a daemon's memory is seen.
+//! Nothing is written, and data that is only in a daemon's memory is not seen.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,10 +15,10 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::reader::{COLUMNS, RECORDS, entry, open};
 use super::store::signed;
 
-/// More lines than this are not read at once.
+/// The maximum number of lines that are read at once.
 pub const MAX_LINES: usize = 1_000_000;
 
-/// Why nothing can be looked back at.
+/// Why nothing can be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// There is no journal.
@@ -32,28 +32,28 @@ pub enum ArchiveError {
     TooLong,
 }
 
-/// The journal's file.
+/// A journal file opened for reading.
 #[derive(Debug)]
 pub struct Archive {
     connection: Connection,
 }
 
-/// What a core was told in some time.
+/// The input of a core in a range of time.
 #[derive(Debug, Default)]
 pub struct Stretch {
     /// The core before the first line; without it, nothing is known before a beginning.
     pub checkpoint: Option<node::Checkpoint>,
-    /// What it was told, the first first.
+    /// The input, in its order.
     pub lines: Vec<Line>,
-    /// Before these lines (by index), others are missing.
+    /// Lines are missing before these (by index).
     pub gaps: Vec<usize>,
 }
 
 impl Archive {
-    /// Of the daemon's folder.
+    /// Opens the journal in the daemon's folder.
     ///
     /// # Errors
-    /// If there is none, or it cannot be read.
+    /// If it does not exist, or cannot be read.
     pub fn open(root: &Path) -> Result<Self, ArchiveError> {
         let path = super::path(root);
         if !path.exists() {
@@ -62,8 +62,8 @@ impl Archive {
         Ok(Self { connection: open(&path)? })
     }
 
-    /// What the core was told between the two, and before that from where it can be told again.
-    /// Without `since`, all there is.
+    /// The input of the core between the two, and before that from the last point where a replay can begin. Without
+    /// `since`, everything.
     ///
     /// # Errors
     /// If it cannot be read, or is too long.
@@ -81,7 +81,7 @@ impl Archive {
         while let Some(row) = rows.next()? {
             let (id, at, body): (i64, i64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
             let id = u64::try_from(id).unwrap_or(0);
-            // What a later version has written cannot be told by this one.
+            // Lines of a later version cannot be replayed by this one.
             let input = serde_json::from_str::<Input>(&body).ok();
             if id != expected || input.is_none() {
                 stretch.gaps.push(stretch.lines.len());
@@ -95,8 +95,8 @@ impl Archive {
         Ok(stretch)
     }
 
-    /// The last place before this from which a core can be told again, or else the first of all:
-    /// the core there, if one was kept, and the number of the first line to be told.
+    /// The last point before this at which a replay can begin, or else the beginning: the core at that point, if a
+    /// checkpoint was kept, and the number of the first line.
     fn begin(&self, since: i64) -> Result<(Option<node::Checkpoint>, u64), ArchiveError> {
         const BEGAN: &str = "body LIKE '{\"began\":%'";
         let number = |sql: &str| -> rusqlite::Result<Option<i64>> {
@@ -124,7 +124,7 @@ impl Archive {
         }
     }
 
-    /// None if there is none that this version understands.
+    /// `None` if there is none that this version understands.
     fn checkpoint(&self, sql: &str, at: i64) -> rusqlite::Result<Option<(i64, node::Checkpoint)>> {
         let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?));
         let found = self.connection.query_row(sql, [at], read).optional()?;

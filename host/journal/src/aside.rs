@@ -1,4 +1,4 @@
-//! Files that cannot be used: set aside under another name, and what can still be read of them.
+//! Moves files that cannot be used aside, and reads what is still readable in them.
 
 use std::fs;
 use std::io;
@@ -11,10 +11,10 @@ use super::reader::{COLUMNS, RECORDS, entry};
 use bellwether_bus::Entry;
 use bellwether_os::atomic_file::{self, PARTS, SetAside, with_ending};
 
-/// So many of them are kept, the latest ones.
+/// The number of such files that are kept, the latest ones.
 const KEPT: usize = 3;
 
-/// Gives a file and what belongs to it another name: `journal.db.damaged-20261122T213000.123456Z`.
+/// Renames a file and those that belong to it: `journal.db.damaged-20261122T213000.123456Z`.
 pub(crate) fn set_aside(path: &Path, wall: i64) -> io::Result<PathBuf> {
     let at = jiff::Timestamp::from_microsecond(wall).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     let stamp = at.strftime("%Y%m%dT%H%M%S%.6fZ");
@@ -27,13 +27,14 @@ pub(crate) fn set_aside(path: &Path, wall: i64) -> io::Result<PathBuf> {
     }
 }
 
-/// Takes away a file, and what belongs to it.
+/// Removes a file and those that belong to it.
 pub(super) fn remove_parts(path: &Path) -> io::Result<()> {
     remove_companions(path)?;
     remove(path, "")
 }
 
-/// Takes away what belonged to a file that is gone: it would be taken for that of another one by its name.
+/// Removes the files that belong to a file that is gone: they would be taken for those of another file with its
+/// name.
 pub(super) fn remove_companions(path: &Path) -> io::Result<()> {
     let [_, companions @ ..] = PARTS;
     companions.into_iter().try_for_each(|part| remove(path, part))
@@ -64,17 +65,17 @@ fn remove_surplus(path: &Path) -> io::Result<()> {
     let surplus = found.len().saturating_sub(KEPT);
     for aside in found.into_iter().take(surplus) {
         for part in PARTS {
-            // What stays takes room and does no harm.
+            // A file that remains takes space and does no harm.
             let _ = fs::remove_file(with_ending(&aside, part));
         }
     }
     Ok(())
 }
 
-/// The latest records of a file that is damaged, as far as they can be read, the latest last.
+/// The latest records of a damaged file, as far as they can be read, the latest last.
 pub(super) fn salvage(path: &Path, most: usize) -> Vec<Arc<Entry>> {
     let mut found = Vec::new();
-    // An error ends it: what was read until then is good.
+    // An error ends the reading: what was read until then is valid.
     let _ = read_backwards(path, most, &mut found);
     found.reverse();
     found

@@ -1,4 +1,4 @@
-//! What checkers measured, read for a chart.
+//! Reads measurements of checkers for a chart.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use rusqlite::{Connection, params};
 
 use super::store::signed;
 
-/// One answer has no more series.
+/// The maximum number of series in one answer.
 const MAX_SERIES: i64 = 500;
 
 pub(super) fn read(connection: &Connection, query: &ChartQuery, now: i64) -> rusqlite::Result<Chart> {

@@ -1,14 +1,14 @@
-//! What is wrong with the file or the disk.
+//! Errors of the file or the disk.
 
 use rusqlite::ErrorCode;
 
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
-    /// It will never be good again, and is set aside.
+    /// It is damaged, and is moved aside.
     #[error("{0}")]
     Useless(String),
-    /// It may be good later.
+    /// It may become usable later.
     #[error("{0}")]
     NotNow(String),
 }
@@ -30,7 +30,7 @@ pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
-/// In the operator's words.
+/// The error in plain words.
 pub(crate) fn plain(error: &rusqlite::Error) -> String {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "disk full".to_owned(),

@@ -1,40 +1,40 @@
-//! How the journal is, for `status`, the metrics and the watchdog.
+//! The state of the journal, for `status`, the metrics and the watchdog.
 
 use std::time::Duration;
 
 use bellwether_core::counting::counted as plural;
 use bellwether_os::clock::timestamp;
 
-/// How the journal is.
+/// The state of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct JournalHealth {
     /// Why it cannot be written, if it cannot.
     pub failing: Option<Failing>,
     /// Records that wait to be written.
     pub waiting: u64,
-    /// Records that could not be kept until the disk works again. Starts anew when that has been said.
+    /// Records that could not be kept until the disk works again. Reset once that has been reported.
     pub lost: u64,
     /// Inputs, checkpoints and measurements that could not be kept, since the daemon's start.
     pub replay_lost: u64,
     /// Records written since the daemon's start.
     pub written: u64,
-    /// How long the last batch took.
+    /// The duration of the last batch.
     pub last_batch: Duration,
-    /// What was found damaged since the daemon's start, in words.
+    /// Damage that was found since the daemon's start, in words.
     pub damaged: Vec<String>,
 }
 
 /// The journal cannot be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failing {
-    /// Since when, in microseconds after the Unix epoch.
+    /// Since when, in microseconds since the Unix epoch.
     pub since: i64,
-    /// Why.
+    /// The error in plain words.
     pub why: String,
 }
 
 impl JournalHealth {
-    /// What a person should know, a sentence each.
+    /// Problems that an operator should know about, one sentence each.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = self.damaged.clone();
         if let Some(failing) = &self.failing {
@@ -50,7 +50,7 @@ impl JournalHealth {
     }
 }
 
-/// `1 record`, `2 records`
+/// For example `1 record`, `2 records`.
 pub(super) fn counted(records: u64) -> String {
     plural(records, "record", "records")
 }

@@ -1,4 +1,4 @@
-//! The journal of earlier versions, `state/journal.jsonl`: taken over once.
+//! Imports the journal of earlier versions, `state/journal.jsonl`, once.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
@@ -11,14 +11,14 @@ use super::failure::StoreError;
 use super::store::{Batch, Store};
 use bellwether_bus::Entry;
 
-/// The older of the two first.
+/// The older one comes first.
 fn files(root: &Path) -> [PathBuf; 2] {
     [root.join("state/journal.1.jsonl"), root.join("state/journal.jsonl")]
 }
 
-/// Records in one transaction.
+/// The number of records in one transaction.
 const CHUNK: usize = 2_000;
-/// A last record is not longer.
+/// The maximum length of the last record.
 const TAIL: u64 = 256 << 10;
 
 /// The number of the last record in them; 0 if there is none.
@@ -35,8 +35,8 @@ pub(super) fn last_seq(root: &Path) -> u64 {
     files(root).iter().filter_map(|path| last(path).ok()).max().unwrap_or(0)
 }
 
-/// Takes over what is in them, and removes them. Lines that are damaged are passed over.
-/// Returns how many records that were, and how many lines were damaged.
+/// Imports their records, and removes the files. Damaged lines are skipped. Returns the number of records and of
+/// damaged lines.
 pub(super) fn import(root: &Path, store: &mut Store) -> Result<(u64, u64), StoreError> {
     let (mut taken, mut damaged) = (0, 0);
     for path in files(root) {
@@ -51,7 +51,7 @@ pub(super) fn import(root: &Path, store: &mut Store) -> Result<(u64, u64), Store
             for line in lines.by_ref().take(CHUNK) {
                 let line = line?;
                 match serde_json::from_slice::<Record>(&line) {
-                    // What the wall clock said then is not known any better.
+                    // The wall-clock time of the record is not known more exactly.
                     Ok(record) => {
                         records.push(Arc::new(Entry { wall: record.at.as_micros(), record }));
                     }

@@ -1,11 +1,11 @@
-//! Writes down what the core is told, so that it can be told again.
+//! Records the core's input, so that it can be replayed.
 //!
 //! ```text
 //!   event ──▶ what is new in it (core/src/transcript.rs) ──▶ the journal's inputs
 //!        every hour, or after many inputs ──▶ the whole core ──▶ the journal's checkpoints
 //! ```
-//! The journal takes it in without waiting, and lets it go before any record if
-//! the disk does not keep up: what is missing then, a replay says.
+//! The journal accepts it without waiting, and drops it before any record if the disk is too slow: a replay reports
+//! the gap.
 
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ use bellwether_core::transcript::{Input, Transcript};
 
 use crate::{Checkpoint, InputRow, Journal};
 
-/// A checkpoint is made after so many inputs,
+/// A checkpoint is made after this many inputs,
 const EVERY: u32 = 10_000;
-/// or after this, if there was any.
+/// or after this time, if there was any input.
 const AT_LEAST: Duration = Duration::from_hours(1);
 
 /// Between the driver and the journal.
@@ -32,7 +32,7 @@ pub struct InputLog {
 }
 
 impl InputLog {
-    /// A daemon begins, with an empty core.
+    /// A daemon starts, with an empty core.
     pub fn new(journal: Journal, beginning: &Beginning) -> Self {
         let checked = beginning.now;
         let mut input_log = Self { transcript: Transcript::default(), journal, inputs: 0, checked };
@@ -40,13 +40,13 @@ impl InputLog {
         input_log
     }
 
-    /// Before the core is told this: what of it is to be written. The load
-    /// balancer is answered first.
+    /// Before the core handles an event: returns the lines to be written. The health answer is updated before they
+    /// are.
     pub fn take(&mut self, node: &Node, event: &Event, now: Moment) -> Vec<Input> {
         self.transcript.take(node, event, now)
     }
 
-    /// After the core was told it.
+    /// After the core has handled it.
     pub fn keep(&mut self, inputs: &[Input], node: &Node, now: Moment) {
         for input in inputs {
             self.write(input, now);

@@ -1,4 +1,4 @@
-//! The record of everything that happened, in `state/journal.db`.
+//! The journal of everything that happened, in `state/journal.db`.
 //!
 //! ```text
 //!   core ──write──▶ waiting.rs: the latest records, in memory ──▶ followers
@@ -6,9 +6,8 @@
 //!                        ▼ in batches                          ▼ merged by number
 //!                   store.rs: journal.db (SQLite) ──▶ reader.rs ──▶ events, why
 //! ```
-//! Nobody waits for the disk but the thread and whoever reads. A disk that does
-//! not keep up, or is full, gone or hung, costs records in the end, never time,
-//! and says so.
+//! Only the journal's thread and readers wait for the disk. A disk that is too slow, or is full, gone or hung, may
+//! cost records in the end, but never delays anything, and the loss is reported.
 
 pub mod archive;
 pub(crate) mod aside;
@@ -59,21 +58,21 @@ pub use self::query::RecordQuery;
 pub use self::reader::NotRead;
 pub use self::replay::{Checkpoint, InputRow};
 
-/// Records that a slow follower may be behind.
+/// The number of records that a slow follower may be behind.
 const BEHIND: usize = 1024;
-/// Sentences of the journal itself that wait to become records.
+/// The number of the journal's own messages that wait to become records.
 const NOTICES: usize = 16;
-/// The disk gets so long at the end.
+/// The time limit for writing at shutdown.
 const END_WITHIN: Duration = at_most!(Duration::from_secs(5));
-/// A command's answer waits so long for its record, unless the disk is known to fail.
+/// How long a command's answer waits for its record, unless the disk is known to fail.
 const SETTLED_WITHIN: Duration = Duration::from_millis(250);
 
-/// What the journal needs to know.
+/// The settings of the journal.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The daemon's folder; the file is in its `state`.
     pub root: PathBuf,
-    /// This node.
+    /// The name of the node.
     pub node: NodeName,
     /// The daemon's time line.
     pub clock: Clock,
@@ -81,7 +80,7 @@ pub struct Settings {
     pub spec: JournalSpec,
 }
 
-/// What the journal has to say of itself. Whoever gets it lets the core make records of it.
+/// Messages of the journal itself. The receiver lets the core make records of them.
 pub type Notices = mpsc::Receiver<String>;
 
 /// The journal. Cheap to clone.
@@ -98,11 +97,11 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the file and begins the thread that writes it. What is wrong with
-    /// the file or the disk is no error: it is reported, and the journal goes on.
+    /// Opens the file and starts the thread that writes it. Problems with the file or the disk are not errors: they
+    /// are reported, and the journal continues.
     ///
     /// # Errors
-    /// If there can be no thread.
+    /// If the thread cannot be created.
     pub fn open(settings: Settings) -> io::Result<(Self, Notices)> {
         let path = path(&settings.root);
         let waiting = Arc::new(Waiting::default());
@@ -113,7 +112,7 @@ impl Journal {
         for note in notes {
             tracing::error!("{note}");
             waiting.begun_anew(&note);
-            // As many as fit are many.
+            // Messages that do not fit are dropped.
             let _ = notices.try_send(note);
         }
         if let Some(why) = failing {
@@ -129,30 +128,30 @@ impl Journal {
         Ok((Self { waiting, followers, turned, reader, clock, last_seq, last_input }, said))
     }
 
-    /// Records of this daemon have numbers above this one: no other daemon has given them out.
+    /// Records of this daemon have numbers above this one, which no other daemon has used.
     pub fn last_seq(&self) -> u64 {
         self.last_seq.max(self.waiting.last())
     }
 
-    /// Writes a record down.
+    /// Adds a record to the journal, without waiting for the disk.
     pub fn write(&self, record: Record) {
         let module = record.module.as_ref().map_or("", |module| module.as_str());
         tracing::info!(module, "{}", record.kind.sentence());
         let wall = self.clock.wall_micros(record.at);
         let entry = Entry { record, wall };
         self.waiting.put(Arc::new(entry.clone()));
-        // Nobody may be following.
+        // An error: there are no followers.
         drop(self.followers.send(entry));
     }
 
-    /// Takes in the numbers of one run of a checker, for charts.
+    /// Adds the measurements of one run of a checker, for charts.
     pub fn measure(&self, module: &ModuleName, checker: &CheckerName, observation: &Observation) {
         let second = self.clock.wall_micros(observation.at).div_euclid(1_000_000);
         self.waiting.observe(Observed::new(module, checker, observation, second));
     }
 
-    /// Keeps something that the core was told, for replay. Returns its number, also if
-    /// there is no room for it: then the number is missing in the file.
+    /// Keeps an input of the core, for replay. Returns its number, even if there is no room for it: then the number
+    /// is missing in the file.
     pub fn input(&self, row: InputRow) -> u64 {
         let id = self.last_input.fetch_add(1, Ordering::Relaxed) + 1;
         self.waiting.replay(Replay::Input(id, Arc::new(row)));
@@ -164,17 +163,17 @@ impl Journal {
         self.last_input.load(Ordering::Relaxed)
     }
 
-    /// Keeps what the core was like, for replay.
+    /// Keeps the state of the core, for replay.
     pub fn checkpoint(&self, row: Checkpoint) {
         self.waiting.replay(Replay::Checkpoint(Arc::new(row)));
     }
 
-    /// Beats as long as its thread turns: at least once a second, unless the disk hangs.
+    /// The heartbeat of its thread: at least once a second, unless the disk hangs.
     pub fn heart(&self) -> Heartbeat {
         self.waiting.heart()
     }
 
-    /// How it is.
+    /// The present state of the journal.
     pub fn health(&self) -> JournalHealth {
         self.waiting.health(self.clock.now())
     }
@@ -184,10 +183,10 @@ impl Journal {
         self.followers.subscribe()
     }
 
-    /// The records that are wanted, the latest last: those in the file and those on their way to it.
+    /// The records that match the query, the latest last: those in the file and those that are being written.
     ///
     /// # Errors
-    /// If it takes too long. A disk that is gone is none: then there are those at hand.
+    /// If it takes too long. A disk that is gone is not an error: then the records in memory are returned.
     pub async fn records(&self, query: RecordQuery) -> Result<Vec<Entry>, NotRead> {
         self.reader.records(query).await
     }
@@ -209,14 +208,14 @@ impl Journal {
         self.reader.chart(query, now).await
     }
 
-    /// Waits until the records that were written down so far are in the file:
-    /// for moments, and not at all if the disk is known to fail.
+    /// Waits until all records so far are in the file: for a short time, and not at all if the disk is known to
+    /// fail.
     pub async fn settled(&self) {
         let last = self.waiting.last();
         self.until(SETTLED_WITHIN, |waiting| waiting.is_settled(last)).await;
     }
 
-    /// Waits until everything is in the file, or the disk has had its time.
+    /// Waits until everything is in the file, or the time limit is over.
     pub async fn flush(&self) {
         self.waiting.flush();
         if !self.until(END_WITHIN, Waiting::is_flushed).await {
@@ -224,7 +223,7 @@ impl Journal {
         }
     }
 
-    /// Writes what waits, and closes the file in order.
+    /// Writes everything that waits, and closes the file.
     pub async fn end(&self) {
         self.waiting.end();
         if !self.until(END_WITHIN, Waiting::has_ended).await {

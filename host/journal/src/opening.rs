@@ -1,12 +1,12 @@
-//! How a daemon comes by its journal, whatever state the file is in.
+//! Opens the journal at the daemon's start, whatever state the file is in.
 //!
 //! ```text
 //!   good, absent, older ───────────────────────────────────▶ open
 //!   damaged, newer, somebody else's ──set aside, salvaged──▶ open, begun anew
 //!   disk full, read-only ──────────────────────────────────▶ without; tried again later
 //! ```
-//! In every case the numbers go on behind all that were given out before: the
-//! file says so, and if it cannot, `state/journal.reserved` beside it does.
+//! In every case numbers continue after all that were used before: the file contains them, and if it cannot be
+//! read, `state/journal.reserved` beside it does.
 
 use std::fs;
 use std::io;
@@ -27,19 +27,19 @@ use super::waiting::LATEST;
 use bellwether_bus::Entry;
 use bellwether_os::boot_id;
 
-/// What was found.
+/// The result of opening the file.
 #[derive(Debug, Default)]
 pub(super) struct Opened {
     /// The file, if it can be written.
     pub(super) store: Option<Store>,
-    /// No number above this one was ever given out.
+    /// No number above this one was ever used.
     pub(super) last_seq: u64,
     pub(super) last_input: u64,
-    /// What could be read of a file that was set aside. To be written again.
+    /// The readable records of a file that was moved aside. To be written again.
     pub(super) salvaged: Vec<Arc<Entry>>,
-    /// What was set aside, and why.
+    /// The files that were moved aside, and why.
     pub(super) notes: Vec<String>,
-    /// Why there is no store.
+    /// Why the file cannot be written.
     pub(super) failing: Option<String>,
 }
 
@@ -75,16 +75,16 @@ fn open_into(opened: &mut Opened, path: &Path, settings: &Settings) -> Result<()
     Ok(())
 }
 
-/// Opens the file and looks at what it takes to go on with it.
+/// Opens the file and reads what is needed to continue it.
 pub(super) fn open_good(path: &Path) -> Result<(Store, GivenOut), StoreError> {
-    // A daemon before may have been killed, or the disk may have refused, just before.
+    // A previous daemon may have been killed, or the disk may have failed, just before.
     put_in_place(path)?;
     let store = Store::open(path, beside(path).exists())?;
     let given = store.given_out()?;
     Ok((store, given))
 }
 
-/// Whether a damaged file is good without its index of texts, which is begun anew then.
+/// Whether a damaged file is valid without its full-text index, which is then rebuilt.
 pub(super) fn mend(path: &Path) -> bool {
     let renewed = open_good(path).and_then(|(mut store, _)| Ok(search::renew(&mut store.connection)?));
     renewed.unwrap_or_else(|error| {
@@ -93,7 +93,7 @@ pub(super) fn mend(path: &Path) -> bool {
     })
 }
 
-/// Sets a file aside. Returns what to say of it, and what can still be read of it.
+/// Moves a file aside. Returns the message, and the readable records.
 pub(super) fn replace(path: &Path, why: &str, wall: i64) -> io::Result<(String, Vec<Arc<Entry>>)> {
     let salvaged = salvage(path, LATEST);
     let aside = set_aside(path, wall)?;
@@ -113,10 +113,10 @@ fn wall(settings: &Settings) -> i64 {
     settings.clock.wall_micros(settings.clock.now())
 }
 
-/// What has a meaning of its own in the address of a database (`SQLite`, "URI Filenames").
+/// Escapes characters with a special meaning in the URI of a database (`SQLite`, "URI Filenames").
 const SPECIAL: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#');
 
-/// What a file that cannot be written says.
+/// The message for a file that cannot be written.
 fn peek(path: &Path) -> Option<u64> {
     let read = |path: &Path, flags: OpenFlags| -> rusqlite::Result<u64> {
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | flags)?;
@@ -134,13 +134,13 @@ fn beside(path: &Path) -> PathBuf {
     path.with_extension("reserved")
 }
 
-/// The numbers up to this may have been given out, says the file beside the journal.
+/// Numbers up to this may have been used, according to the file beside the journal.
 fn reserved_beside(path: &Path) -> u64 {
     let text = fs::read_to_string(beside(path)).unwrap_or_default();
     text.trim().parse().unwrap_or(0)
 }
 
-/// Says it there. Not synced: the journal itself says the same, and this is for when it is lost.
+/// Stores the number there. Not synced: the journal itself contains the same, and this is for its loss.
 pub(super) fn reserve_beside(path: &Path, reserved: u64) -> io::Result<()> {
     let new = path.with_extension("reserved.new");
     fs::write(&new, format!("{reserved}\n"))?;

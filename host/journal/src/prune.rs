@@ -1,7 +1,7 @@
-//! What is too old, or too much, is removed in small steps between batches.
+//! Removes old or excess data in small steps between batches.
 //!
-//! The oldest first. Of what the file may have, inputs and checkpoints for
-//! replay get half and measurements a quarter, before any record has to go.
+//! The oldest comes first. Of the maximum size of the file, inputs and checkpoints for replay get half and
+//! measurements a quarter, before any record has to be removed.
 
 use std::time::{Duration, Instant};
 
@@ -12,28 +12,29 @@ use super::search;
 use super::store::{add, set, signed};
 use bellwether_config::spec::JournalSpec;
 
-/// Rows of one transaction.
+/// The number of rows in one transaction.
 const STEP: i64 = 500;
-/// Steps of merging the index behind one transaction.
+/// The number of steps of merging the index after one transaction.
 const MERGES: usize = 4;
-/// One turn takes no longer, but for its last step.
+/// The maximum duration of one call, except for its last step.
 const TURN: Duration = Duration::from_millis(20);
-/// Pages given back to the disk in one step.
+/// The number of pages that are returned to the disk in one step.
 const PAGES: i64 = 256;
-/// What a bucket takes in the file, about, in bytes.
+/// The approximate size of a bucket in the file, in bytes.
 const BUCKET: u64 = 56;
 
-/// Where pruning stands.
+/// The progress of the pruning.
 #[derive(Debug, Default)]
 pub(super) struct Pruning {
-    /// The series whose turn it is.
+    /// The series that is next.
     series: i64,
     /// Measurements are kept for half as long for each of these, if there are too many.
     squeezed: u32,
 }
 
 impl Pruning {
-    /// Removes for a moment. `now` is microseconds after the Unix epoch. Returns whether there is more to do.
+    /// Removes data for a moment. `now` is in microseconds since the Unix epoch. Returns whether there is more to
+    /// do.
     pub(super) fn turn(
         &mut self,
         connection: &mut Connection,
@@ -51,7 +52,7 @@ impl Pruning {
         Ok(more || self.measurements(connection, spec, now)?)
     }
 
-    /// One series further. Returns whether there is another one.
+    /// Prunes one more series. Returns whether there is another one.
     fn measurements(
         &mut self,
         connection: &mut Connection,
@@ -103,7 +104,7 @@ impl Pruning {
     }
 }
 
-/// Those whose numbers are found so, and their entries in the index.
+/// The records with these numbers, and their entries in the index.
 fn remove_records(
     connection: &mut Connection,
     which: &str,
@@ -115,7 +116,7 @@ fn remove_records(
     let sql = format!("DELETE FROM records WHERE seq IN ({which})");
     let removed = transaction.prepare_cached(&sql)?.execute(values)?;
     transaction.commit()?;
-    // As fast as entries go, and each step by itself: a batch may come between.
+    // As fast as entries are removed, each step separately: a batch may come in between.
     for _ in 0..if removed > 0 { MERGES } else { 0 } {
         search::merge(connection)?;
     }
@@ -125,7 +126,7 @@ fn remove_records(
 fn old_records(connection: &mut Connection, spec: &JournalSpec, now: i64) -> rusqlite::Result<bool> {
     let before = now.saturating_sub(micros(spec.keep));
     let old = "SELECT seq FROM records WHERE wall < ?1 ORDER BY wall LIMIT ?2";
-    // Most of the time there are none, and nothing is to be written.
+    // Usually there are none, and nothing is written.
     let any = format!("SELECT EXISTS({old})");
     if !connection.prepare_cached(&any)?.query_row([before, 1], |row| row.get(0))? {
         return Ok(false);
@@ -136,7 +137,7 @@ fn old_records(connection: &mut Connection, spec: &JournalSpec, now: i64) -> rus
 fn old_replay(connection: &mut Connection, spec: &JournalSpec, now: i64) -> rusqlite::Result<bool> {
     let before = now.saturating_sub(micros(spec.keep));
     let sql = "SELECT max(id) FROM (SELECT id FROM inputs WHERE at < ?1 ORDER BY id LIMIT ?2)";
-    // Numbers grow with time: as soon as the first one is young enough, all are.
+    // Numbers increase with time: as soon as the first one is young enough, all are.
     let first: Option<i64> = connection
         .prepare_cached("SELECT at FROM inputs ORDER BY id LIMIT 1")?
         .query_map([], |row| row.get(0))?
@@ -176,7 +177,7 @@ fn too_much(connection: &mut Connection, spec: &JournalSpec) -> rusqlite::Result
     if replay.unsigned_abs() > spec.size / 2 {
         let sql = "SELECT max(id) FROM (SELECT id FROM inputs ORDER BY id LIMIT ?1)";
         let last: Option<i64> = connection.prepare_cached(sql)?.query_row([STEP], |row| row.get(0))?;
-        // Without inputs, checkpoints are for nothing.
+        // Checkpoints without inputs are useless.
         let last = last.or(Some(i64::MAX));
         if remove_replay(connection, last)? {
             return Ok(true);
@@ -185,7 +186,7 @@ fn too_much(connection: &mut Connection, spec: &JournalSpec) -> rusqlite::Result
     remove_records(connection, "SELECT seq FROM records ORDER BY seq LIMIT ?1", [STEP])
 }
 
-/// What is used of the file, in bytes.
+/// The used size of the file, in bytes.
 fn used(connection: &Connection) -> rusqlite::Result<u64> {
     let pages = number(connection, "page_count")? - number(connection, "freelist_count")?;
     Ok((pages * number(connection, "page_size")?).unsigned_abs())
@@ -195,7 +196,7 @@ fn number(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, name, |row| row.get(0))
 }
 
-/// Gives free pages back to the disk.
+/// Returns free pages to the disk.
 fn give_back(connection: &Connection) -> rusqlite::Result<bool> {
     if number(connection, "freelist_count")? < PAGES {
         return Ok(false);

@@ -1,10 +1,10 @@
-//! What is asked of the records.
+//! The queries for journal records.
 
 use bellwether_core::id::{CheckerName, ModuleName};
 
 use bellwether_bus::Entry;
 
-/// Which records.
+/// A query for records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecordQuery {
     /// Of this module only.
@@ -13,22 +13,22 @@ pub struct RecordQuery {
     pub kind: Option<String>,
     /// About this checker only.
     pub checker: Option<CheckerName>,
-    /// With this in the text; large and small letters of ASCII are the same.
+    /// With this in the text; ASCII letters are compared without case.
     pub search: Option<String>,
-    /// Not older than this, by the wall clock of then, in microseconds after the Unix epoch.
+    /// Not older than this, by the wall clock of then, in microseconds since the Unix epoch.
     pub since: Option<i64>,
-    /// Not younger than this, likewise.
+    /// Not newer than this, in microseconds since the Unix epoch.
     pub until: Option<i64>,
-    /// Behind this number.
+    /// After the record with this number.
     pub after: Option<u64>,
-    /// Before this number.
+    /// Before the record with this number.
     pub before: Option<u64>,
-    /// At most so many: the latest ones; with `after`, the first ones behind it.
+    /// The maximum number: the latest ones; with `after`, the first ones after it.
     pub limit: usize,
 }
 
 impl RecordQuery {
-    /// Whether a record is asked for. The limit is not looked at.
+    /// Whether a record matches. The limit is not considered.
     pub fn wants(&self, entry: &Entry) -> bool {
         self.module.as_ref().is_none_or(|module| entry.module.as_ref() == Some(module))
             && self.since.is_none_or(|since| entry.wall >= since)
@@ -40,7 +40,7 @@ impl RecordQuery {
             && self.search.as_ref().is_none_or(|text| contains(&entry.kind.sentence(), text))
     }
 
-    /// Cuts what is wanted, the latest last, down to the limit.
+    /// Truncates the matching records, the latest last, to the limit.
     pub fn limited<T>(&self, mut wanted: Vec<T>) -> Vec<T> {
         if self.after.is_some() {
             wanted.truncate(self.limit);

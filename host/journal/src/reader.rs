@@ -1,4 +1,4 @@
-//! Reads the file, and what is only in memory yet, as one.
+//! Reads records from the file and from memory.
 //!
 //! ```text
 //!   at hand (memory) ── is it all that is asked for? ──yes──▶ answer
@@ -7,8 +7,8 @@
 //!   the file ──merged by number──▶ answer
 //!         └── gone, hung ──▶ what is at hand
 //! ```
-//! What is at hand is looked at first: whatever is written meanwhile is found
-//! in the file, and what is found twice counts once.
+//! Memory is read first: a record that is written in the meantime is found in the file, and one that is found twice
+//! counts once.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,15 +31,15 @@ use super::waiting::Waiting;
 use bellwether_bus::Entry;
 use bellwether_os::at_most;
 
-/// So many read at once.
+/// The number of concurrent readers.
 const READERS: usize = 4;
-/// Whoever asks gets an answer by then. Clients wait a little longer.
+/// The time limit of a query. Clients wait a little longer.
 const READ_WITHIN: Duration = at_most!(Duration::from_secs(3));
-/// A disk that works lets go within this time when it is told to.
+/// A disk that works stops within this time when it is interrupted.
 const LET_GO_WITHIN: Duration = Duration::from_millis(200);
-/// So many records of a module are looked through rather than looked up.
+/// Up to this number, records of a module are scanned instead of looked up.
 const FEW: i64 = 2_000;
-/// The writer's short exclusive moments are waited for so long.
+/// How long a reader waits for the writer's short exclusive locks.
 const BUSY: Duration = at_most!(Duration::from_millis(500));
 
 /// Why nothing was read.
@@ -48,12 +48,12 @@ pub enum NotRead {
     /// It would take too long.
     #[error("the journal could not be searched in time")]
     TooMuch,
-    /// The disk does not answer, or the file cannot be read.
+    /// The disk does not respond, or the file cannot be read.
     #[error("the journal cannot be read: {0}")]
     Disk(String),
 }
 
-/// Reads. Cheap to clone.
+/// Reads records. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Reader {
     path: Arc<Path>,
@@ -115,7 +115,7 @@ impl Reader {
         self.read(move |connection| charts::read(connection, &query, now)).await
     }
 
-    /// Reads on a thread that may wait for the disk, until the time is up.
+    /// Reads on a thread that may wait for the disk, until the time limit.
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -129,7 +129,7 @@ impl Reader {
             // Held for as long as the disk is waited for, however long that is.
             let _permit = permit;
             let connection = open(&path)?;
-            // Whoever asked may have given up.
+            // The caller may have given up.
             let _ = tell.send(connection.get_interrupt_handle());
             read(&connection)
         });
@@ -153,11 +153,11 @@ impl Reader {
     }
 }
 
-/// Whether what is at hand answers the whole question.
+/// Whether the records in memory answer the whole query.
 fn is_all(query: &RecordQuery, at_hand: &[Arc<Entry>], wanted: usize) -> bool {
     let Some(first) = at_hand.first() else { return false };
     match query.after {
-        // Nothing is missing behind the first one.
+        // No record after the first one is missing.
         Some(after) => after.saturating_add(1) >= first.seq,
         None => wanted >= query.limit,
     }
@@ -171,11 +171,11 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// What [`entry`] reads.
+/// The columns that [`entry`] reads.
 pub(super) const COLUMNS: &str = "seq, at, records.wall, node, module, text, body";
-/// Where it is read from.
+/// The tables that it reads from.
 pub(super) const RECORDS: &str = "records LEFT JOIN boots ON boots.id = records.boot";
-/// The same for those that are in the index of all texts: it comes first, and has the order.
+/// The same for a search in the full-text index: it comes first, and determines the order.
 const SOUGHT: &str = "sought CROSS JOIN records ON records.seq = sought.rowid
     LEFT JOIN boots ON boots.id = records.boot";
 
@@ -184,7 +184,7 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let node: Option<String> = row.get(3)?;
     let module: Option<String> = row.get(4)?;
     let body: String = row.get(6)?;
-    // What a later version has written remains readable as text.
+    // Records of a later version remain readable as text.
     let kind = match serde_json::from_str::<RecordKind>(&body) {
         Ok(kind) => kind,
         Err(_) => RecordKind::Daemon { message: row.get(5)? },
@@ -200,13 +200,13 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     Ok(Entry { record, wall: row.get(2)? })
 }
 
-/// What is wanted, as far as it can be read; and what broke it off, if it did not come to its end.
+/// The matching records, as far as they can be read; and the error, if it was not completed.
 type Found = (Vec<Entry>, Option<rusqlite::Error>);
 
 fn records(connection: &Connection, query: &RecordQuery) -> rusqlite::Result<Found> {
     let (mut found, broke_off) = match query.search.as_deref().and_then(search::parts) {
         None => select(connection, query, RECORDS, Condition::of(query, "seq"))?,
-        // Those of a module that says little are read sooner than all that has the text.
+        // Records of a module with few of them are scanned faster than all that match the text.
         Some(_) if are_few(connection, query)? => {
             select(connection, query, RECORDS, Condition::of(query, "seq"))?
         }
@@ -218,7 +218,7 @@ fn records(connection: &Connection, query: &RecordQuery) -> rusqlite::Result<Fou
     Ok((found, broke_off))
 }
 
-/// Whether the module that is asked for has few records.
+/// Whether the module of the query has few records.
 fn are_few(connection: &Connection, query: &RecordQuery) -> rusqlite::Result<bool> {
     let Some(module) = &query.module else { return Ok(false) };
     let sql = "SELECT count(*) FROM
@@ -227,8 +227,8 @@ fn are_few(connection: &Connection, query: &RecordQuery) -> rusqlite::Result<boo
     Ok(count <= FEW)
 }
 
-/// Looks into the index, and reads what is older than it. The one that comes first in the order first,
-/// and the other one only if there is room for it.
+/// Searches the index, and scans what is older than it. The one that comes first in the order is done first, and
+/// the other one only if the limit is not reached.
 fn search(connection: &Connection, query: &RecordQuery, parts: String) -> rusqlite::Result<Found> {
     let sql = "SELECT ifnull(max(value), 0) FROM facts WHERE name = 'sought_from'";
     let from: i64 = connection.query_row(sql, [], |row| row.get(0))?;
@@ -254,7 +254,7 @@ fn search(connection: &Connection, query: &RecordQuery, parts: String) -> rusqli
     Ok((all, None))
 }
 
-/// In the order in which they are looked for.
+/// In the order in which they are searched.
 fn select(
     connection: &Connection,
     query: &RecordQuery,
@@ -278,17 +278,17 @@ fn select(
     Ok((found, broke_off))
 }
 
-/// What a record must be like.
+/// A condition on records.
 struct Condition {
-    /// The column that has its number.
+    /// The column with its number.
     seq: &'static str,
     conditions: Vec<String>,
     values: Vec<Value>,
 }
 
 impl Condition {
-    /// Numbers are looked up by number, kinds and modules by their indexes; the wall clock only tells
-    /// where to begin and to end, because its index is of no use for the order.
+    /// Numbers, kinds and modules are looked up by their indexes; the wall clock only limits the range, because its
+    /// index is not useful for the order.
     fn of(query: &RecordQuery, seq: &'static str) -> Self {
         let mut all = Self { seq, conditions: Vec::new(), values: Vec::new() };
         all.add(&format!("{seq} > ?"), signed(query.after.unwrap_or(0)).into());

@@ -1,27 +1,26 @@
-//! What a stretch of time is replayed from. What is in a body is not the
-//! journal's affair.
+//! The data for a replay. The journal does not interpret the bodies.
 
 use bellwether_core::id::ModuleName;
 use bellwether_core::moment::Moment;
 
-/// One thing that the core was told.
+/// One input of the core.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputRow {
-    /// When.
+    /// When the core handled it.
     pub at: Moment,
-    /// About which module, if about one.
+    /// The module, if it concerns one.
     pub module: Option<ModuleName>,
-    /// What.
+    /// The input in its serialised form.
     pub body: String,
 }
 
-/// What the core was like.
+/// A checkpoint of the core.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// When.
+    /// When the checkpoint was made.
     pub at: Moment,
-    /// The number of the last input that is in it, as [`Journal::input`](super::Journal::input) gave it.
+    /// The number of the last input that is included, as returned by [`Journal::input`](super::Journal::input).
     pub input: u64,
-    /// What.
+    /// The core in its serialised form.
     pub body: Vec<u8>,
 }

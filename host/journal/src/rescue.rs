@@ -1,11 +1,11 @@
-//! A journal whose file was removed or replaced while it is open: all that is in it goes into another file.
+//! A journal whose file was removed or replaced while it is open: its content is copied to another file.
 //!
 //! ```text
 //!   open, without a name ──copied, synced──▶ journal.db.copy ──renamed──▶ journal.db.new ──renamed──▶ journal.db
 //!                                            may be a part                 whole
 //! ```
-//! What is named `journal.db.new` is whole. The store is closed once that is there; a daemon that is killed in
-//! between leaves it to the next one, which puts it in place before it opens the journal.
+//! `journal.db.new` is always complete. The store is closed once that file exists; a daemon that is killed in
+//! between leaves it to the next one, which renames it before it opens the journal.
 
 use std::fs::{self, File};
 use std::io;
@@ -17,12 +17,13 @@ use super::aside::{remove_companions, remove_parts, set_aside};
 use super::failure::StoreError;
 use super::store::Store;
 
-/// Writes what is in an open file, which is not at its place any more, there again. A file that is there by now
-/// belongs to somebody else, and is set aside. After an error the store is still there, unless a whole copy is.
+/// Writes the content of an open file, which is no longer at its path, to that path again. Another file at the path
+/// is moved aside. After an error the store still exists, unless there is a complete copy.
 pub(super) fn rescue(store: &mut Option<Store>, path: &Path, wall: i64) -> Result<(), StoreError> {
     let Some(open) = store else { return Ok(()) };
     copy(open, path)?;
-    // SQLite removes the log by its name when it closes the store. A log of another file has to be away by then.
+    // SQLite removes the log by its name when it closes the store. The log of another file has to be moved away by
+    // then.
     if open.owns_log(path) {
         remove_companions(path)?;
     }
@@ -46,7 +47,7 @@ fn copy(store: &Store, path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Gives a whole copy its place, if there is one.
+/// Renames a complete copy to its path, if there is one.
 pub(super) fn put_in_place(path: &Path) -> io::Result<()> {
     let whole = whole_copy(path);
     if !whole.is_file() {

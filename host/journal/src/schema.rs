@@ -1,14 +1,14 @@
-//! The tables of `journal.db`, and how an older file comes to have them.
+//! The tables of `journal.db`, and their migrations.
 //!
-//! Each version of the schema is a step from the one before; a file of an older
-//! version takes the steps that it lacks, all in one transaction.
+//! Each version of the schema is a step from the previous one; a file of an older version takes the missing steps,
+//! all in one transaction.
 
 use rusqlite::{Connection, TransactionBehavior};
 
-/// Tells the file apart from other programs' databases: `Bell`.
+/// Distinguishes the file from other programs' databases: `Bell`.
 pub(super) const APPLICATION: i32 = 0x4265_6c6c;
 
-/// `user_version` is how many of these were taken.
+/// `user_version` is the number of steps that were taken.
 pub(super) const STEPS: [&str; 4] = [RECORDS, REPLAY, MEASUREMENTS, SEARCH];
 
 const RECORDS: &str = "
@@ -81,7 +81,7 @@ CREATE VIEW measurements AS
     FROM points JOIN series ON series.id = points.series;
 ";
 
-/// What was written before is not entered: a large file would keep a start waiting. It is read instead.
+/// Existing records are not added to the index: a large file would delay the start. They are scanned instead.
 pub(super) const SEARCH: &str = "
 -- In which records which three letters stand beside each other.
 CREATE VIRTUAL TABLE sought USING fts5(
@@ -93,7 +93,7 @@ INSERT INTO sought(sought, rank) VALUES('automerge', 0);
 INSERT INTO facts(name, value) SELECT 'sought_from', ifnull(max(seq) + 1, 0) FROM records;
 ";
 
-/// The version of a file that this daemon writes.
+/// The version of the files that this daemon writes.
 pub(super) const fn newest() -> usize {
     STEPS.len()
 }

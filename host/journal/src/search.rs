@@ -1,34 +1,34 @@
-//! Searching the texts of records without reading all of them.
+//! Searches the texts of records without reading all of them.
 //!
-//! The table `sought` knows in which records which three letters stand beside each other (the trigram
-//! tokenizer of FTS5, <https://sqlite.org/fts5.html>). Records that have all three-letter parts of what
-//! is searched are few; whether they have it as a whole is then looked at in the text itself.
+//! The table `sought` is an index of all sequences of three letters (the trigram tokenizer of FTS5,
+//! <https://sqlite.org/fts5.html>). Few records contain all three-letter parts of a search text; whether they
+//! contain the whole text is then checked in the text itself.
 //!
-//! Records enter it and leave it by the batch: a trigger for each would take five times as long.
+//! Records are added and removed in batches: a trigger for each would take five times as long.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::schema;
 
-/// The parts of a long text that are asked for. Fewer are as good, and quicker.
+/// The number of parts of a long text that are searched. Fewer suffice, and are faster.
 const PARTS: usize = 16;
 
-/// What the index is asked for a text; nothing if it cannot help: it knows no text of less than three
-/// letters, and what is between control characters is not told apart in its language.
+/// The query of the index for a text; `None` if the index cannot help: it contains no text with fewer than three
+/// letters, and control characters cannot be expressed in its language.
 pub(super) fn parts(text: &str) -> Option<String> {
     let letters: Vec<char> = text.chars().collect();
     if letters.iter().any(|letter| letter.is_control()) {
         return None;
     }
     let all: Vec<&[char]> = letters.windows(3).collect();
-    // Of a long text, parts from everywhere.
+    // For a long text, parts from everywhere.
     let step = all.len().div_ceil(PARTS).max(1);
     let part = |part: &&[char]| format!("\"{}\"", part.iter().collect::<String>().replace('"', "\"\""));
     let parts: Vec<String> = all.iter().step_by(step).map(part).collect();
     (!parts.is_empty()).then(|| parts.join(" AND "))
 }
 
-/// Enters records that were just written; their numbers, ascending.
+/// Adds records that were just written; their numbers, ascending.
 pub(super) fn enter(transaction: &Transaction<'_>, written: &[i64]) -> rusqlite::Result<()> {
     let mut statement = transaction.prepare_cached(
         "INSERT INTO sought(rowid, letters) SELECT seq, text FROM records WHERE seq BETWEEN ?1 AND ?2",
@@ -38,17 +38,17 @@ pub(super) fn enter(transaction: &Transaction<'_>, written: &[i64]) -> rusqlite:
             statement.execute(params![first, last])?;
         }
     }
-    // As much as came in, or segments would pile up until they are merged all at once.
+    // As much as was added, because otherwise segments would accumulate until they are merged all at once.
     let pages = MERGED + i64::try_from(written.len()).unwrap_or(i64::MAX) / ENTERED;
     if written.is_empty() { Ok(()) } else { merge_pages(transaction, pages) }
 }
 
-/// Pages of the index that one step of merging writes, about.
+/// The approximate number of pages of the index that one step of merging writes.
 const MERGED: i64 = 16;
-/// Records that take a page of the index, with the times that each is merged again.
+/// The number of records for a page of the index, including repeated merges.
 const ENTERED: i64 = 8;
 
-/// One step of merging what many batches have entered (<https://www.sqlite.org/fts5.html#the_merge_command>).
+/// One step of merging the entries of many batches (<https://www.sqlite.org/fts5.html#the_merge_command>).
 pub(super) fn merge(connection: &Connection) -> rusqlite::Result<()> {
     merge_pages(connection, MERGED)
 }
@@ -58,8 +58,8 @@ fn merge_pages(connection: &Connection, pages: i64) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([pages]).map(|_| ())
 }
 
-/// Begins the index anew, if nothing else in the file is damaged; else all stays as it is. What was
-/// written so far is no longer in it, and is read instead. Returns whether the file is good again.
+/// Rebuilds the index empty, if nothing else in the file is damaged; otherwise nothing is changed. Existing records
+/// are no longer in it, and are scanned instead. Returns whether the file is valid again.
 pub(super) fn renew(connection: &mut Connection) -> rusqlite::Result<bool> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch("DROP TABLE sought; DELETE FROM facts WHERE name = 'sought_from'")?;

@@ -4,10 +4,9 @@
 //!   absent, older ──open──▶ open ──write──▶ open ──close──▶ closed in order
 //!   useless ─────▶ set aside (opening.rs)     └──a failure──▶ dropped, opened again later
 //! ```
-//! The log ahead of the file (WAL) is not synced with each batch: what was
-//! written survives the daemon's death at once, and the machine's death after
-//! the next checkpoint. Numbers are reserved ahead, so that neither death has
-//! one given out twice.
+//! The write-ahead log (WAL) is not synced with each batch: what was written survives the daemon's death
+//! immediately, and the machine's death after the next checkpoint. Numbers are reserved in advance, so that neither
+//! lets a number be used twice.
 
 use std::ffi::OsString;
 use std::fs;
@@ -28,9 +27,9 @@ use super::search;
 use super::waiting::Replay;
 use bellwether_bus::Entry;
 
-/// Another program that looks into the file is waited for so long.
+/// How long to wait for another program that reads the file.
 const BUSY: Duration = Duration::from_secs(1);
-/// So many numbers are reserved ahead. More than can wait for the disk.
+/// The number of numbers that are reserved in advance. More than can wait for the disk.
 pub(super) const RESERVE: u64 = 100_000;
 
 /// A start of the daemon.
@@ -42,7 +41,7 @@ pub(super) struct Boot {
     pub(super) wall: i64,
 }
 
-/// What is written in one transaction.
+/// The data of one transaction.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Batch<'b> {
     pub(super) records: &'b [Arc<Entry>],
@@ -50,7 +49,7 @@ pub(super) struct Batch<'b> {
     pub(super) buckets: &'b [(Series, Bucket)],
 }
 
-/// An open file.
+/// An open journal file.
 #[derive(Debug)]
 pub(super) struct Store {
     pub(super) connection: Connection,
@@ -64,20 +63,20 @@ pub(super) struct Store {
     log: Option<FileId>,
 }
 
-/// What an open file says of the numbers that were given out.
+/// The last numbers in an open file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct GivenOut {
-    /// The last record.
+    /// The number of the last record.
     pub(super) record: u64,
     /// No record has a number above this one.
     pub(super) reserved: u64,
-    /// The last input.
+    /// The number of the last input.
     pub(super) input: u64,
 }
 
 impl Store {
-    /// Opens the file, makes it if it is not there, and brings an older one up to date.
-    /// `is_expected` tells that an empty file is none that was just begun.
+    /// Opens the file, creates it if it does not exist, and migrates an older one. `is_expected`: an empty file is
+    /// an error, because it was not just created.
     pub(super) fn open(path: &Path, is_expected: bool) -> Result<Self, StoreError> {
         // For its owner alone. What SQLite puts beside it gets the same mode.
         let made = file::private().write(true).create_new(true).open(path);
@@ -107,18 +106,18 @@ impl Store {
         Ok(Self { connection, boot: 0, reserved: 0, file, log })
     }
 
-    /// Whether the open file is still the one at this place. The database goes on to write to one that was removed or
-    /// replaced.
+    /// Whether the open file is still the one at this path. The database keeps writing to a file that was removed
+    /// or replaced.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         self.file.is_at(path)
     }
 
-    /// Whether the log beside this place belongs to the open file. A file that has taken its place may have its own.
+    /// Whether the log at this path belongs to the open file. A file that has replaced it may have its own.
     pub(super) fn owns_log(&self, path: &Path) -> bool {
         FileId::of(&log_of(path)).ok() == self.log
     }
 
-    /// Writes all that is in the open file into another one.
+    /// Copies everything in the open file to another one.
     pub(super) fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
         file::private().write(true).create_new(true).open(path)?;
         self.connection.execute("VACUUM INTO ?1", [path.to_string_lossy()])?;
@@ -138,7 +137,7 @@ impl Store {
         })
     }
 
-    /// The daemon that writes from now on has not given out any number above `last`.
+    /// The daemon that writes from now on has not used any number above `last`.
     pub(super) fn begin(&mut self, boot: &Boot, last: u64) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute(
@@ -153,17 +152,17 @@ impl Store {
         Ok(())
     }
 
-    /// Goes on where this daemon has left off, with a file that it has begun before.
+    /// Continues where this daemon stopped, with a file that it has used before.
     pub(super) fn go_on(&mut self, before: (i64, u64)) {
         (self.boot, self.reserved) = before;
     }
 
-    /// For [`Store::go_on`].
+    /// The arguments for [`Store::go_on`].
     pub(super) fn place(&self) -> (i64, u64) {
         (self.boot, self.reserved)
     }
 
-    /// All of it, or nothing. Returns the new reservation, if there is one.
+    /// In one transaction. Returns the new reservation, if there is one.
     pub(super) fn write(&mut self, batch: Batch<'_>) -> rusqlite::Result<Option<u64>> {
         let Batch { records, replay, buckets } = batch;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -198,7 +197,7 @@ impl Store {
         Ok(renewed)
     }
 
-    /// Writes down that no number above `last` was given out, and puts all into the file itself.
+    /// Stores that no number above `last` was used, and copies the log into the file itself.
     pub(super) fn close(self, last: u64) -> rusqlite::Result<()> {
         let Self { mut connection, .. } = self;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -256,19 +255,19 @@ pub(super) fn add(transaction: &Transaction<'_>, name: &str, more: i64) -> rusql
     statement.execute(params![name, more]).map(drop)
 }
 
-/// Numbers in the file have a sign.
+/// Integers in the file are signed.
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Whether it is new.
+/// Returns whether it is new.
 fn insert_record(transaction: &Transaction<'_>, entry: &Entry, boot: i64) -> rusqlite::Result<bool> {
-    // A batch that was written without our knowing is not written twice.
+    // A batch that was written although an error was reported is not written twice.
     let mut statement = transaction.prepare_cached(
         "INSERT OR IGNORE INTO records(seq, at, wall, boot, module, kind, checker, text, body)
          VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
-    // It consists of strings and numbers under string keys. If ever not, the text remains.
+    // It consists of strings and numbers with string keys. If it ever does not, the text remains.
     let body = serde_json::to_string(&entry.kind).unwrap_or_else(|_| "null".to_owned());
     let inserted = statement.execute(params![
         signed(entry.seq),
@@ -298,7 +297,7 @@ fn insert_checkpoint(transaction: &Transaction<'_>, row: &Checkpoint, boot: i64)
     statement.execute(params![row.at.as_micros(), boot, signed(row.input), row.body]).map(drop)
 }
 
-/// At every resolution, merged with what is there of the same time.
+/// At every resolution, merged with the existing buckets of the same time.
 fn insert_bucket(transaction: &Transaction<'_>, series: &Series, bucket: &Bucket) -> rusqlite::Result<()> {
     let Series { module, checker, name, unit } = series;
     let names = params![module.as_str(), checker.as_str(), name, unit];

@@ -64,7 +64,7 @@ impl World {
         }
     }
 
-    /// Writes as the core does, from the last number on.
+    /// Writes like the core, from the last number on.
     fn write(&self, journal: &Journal, count: u64) {
         let last = journal.last_seq();
         for seq in last + 1..=last + count {
@@ -72,7 +72,7 @@ impl World {
         }
     }
 
-    /// The names of files in `state` that begin so.
+    /// The names of files in `state` with this beginning.
     fn files(&self, begins: &str) -> Vec<String> {
         let names = fs::read_dir(self.root.path().join("state")).unwrap();
         let names = names.map(|file| file.unwrap().file_name().into_string().unwrap());
@@ -89,7 +89,7 @@ async fn seqs(journal: &Journal) -> Vec<u64> {
     journal.records(query).await.unwrap().iter().map(|entry| entry.seq).collect()
 }
 
-/// Waits until the journal is as it should be.
+/// Waits until the condition on the journal is true.
 async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
@@ -119,7 +119,7 @@ async fn after_a_daemon_that_was_killed_no_number_is_given_out_twice() {
     let killed = world.journal();
     world.write(&killed, 3);
     killed.flush().await;
-    // As if it had given out more, and never written them. It does not end.
+    // As if it had used more, and never written them. It does not end.
     let journal = world.journal();
     assert!(journal.last_seq() >= 3 + 50_000, "{}", journal.last_seq());
     world.write(&journal, 1);

@@ -1,4 +1,4 @@
-//! What waits for the journal's thread, and what it leaves at hand.
+//! Data that waits for the journal's thread, and records that stay in memory.
 //!
 //! ```text
 //!   records: oldest ─────────────┬────────────────┬───────────── newest
@@ -6,7 +6,7 @@
 //!             (LATEST of them)   └──── bounded by MAX_WAITING and MAX_BYTES ───┘
 //!                                 too many: the oldest one is lost, and counted
 //! ```
-//! Whoever puts something in waits for a lock that is held for moments, never for the disk.
+//! Adding data waits for a lock that is held for moments, never for the disk.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -25,27 +25,27 @@ use bellwether_os::at_most;
 use bellwether_os::clock::Clock;
 use bellwether_os::heartbeat::Heartbeat;
 
-/// So many records are at hand, also when the disk is gone.
+/// The number of records in memory, also when the disk is gone.
 pub(super) const LATEST: usize = 2_000;
-/// So many records wait for the disk besides.
+/// The number of further records that may wait for the disk.
 pub(super) const MAX_WAITING: usize = 20_000;
-/// What records at hand may take in memory, about.
+/// The approximate memory for records.
 const MAX_BYTES: usize = 48 << 20;
-/// What inputs and checkpoints that wait may take.
+/// The memory for inputs and checkpoints that wait.
 const MAX_REPLAY_BYTES: usize = 16 << 20;
-/// Observations that wait to be added up.
+/// The number of observations that wait for aggregation.
 const MAX_OBSERVED: usize = 8_192;
-/// Records in one transaction.
+/// The number of records in one transaction.
 const BATCH: usize = 4_000;
-/// A disk that has not answered for so long hangs.
+/// A disk that has not responded for this long hangs.
 const HANGS: Duration = at_most!(Duration::from_secs(5));
 
-/// Numbers of one run of a checker.
+/// The measurements of one run of a checker.
 #[derive(Debug)]
 pub(super) struct Observed {
     pub(super) module: ModuleName,
     pub(super) checker: CheckerName,
-    /// Seconds after the Unix epoch.
+    /// Seconds since the Unix epoch.
     pub(super) second: i64,
     took: Duration,
     measurements: Vec<Measurement>,
@@ -67,7 +67,7 @@ impl Observed {
         }
     }
 
-    /// Each number with its series.
+    /// Each value with its series.
     pub(super) fn numbers(self) -> impl Iterator<Item = (Series, f64)> {
         let Self { module, checker, took, measurements, .. } = self;
         let duration = Measurement {
@@ -81,7 +81,7 @@ impl Observed {
     }
 }
 
-/// What is written for replay, in its order.
+/// Data for replay, in its order.
 #[derive(Debug, Clone)]
 pub(super) enum Replay {
     Input(u64, Arc<InputRow>),
@@ -97,15 +97,15 @@ impl Replay {
     }
 }
 
-/// What the thread has to do next.
+/// The next work of the thread.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
     pub(super) records: Vec<Arc<Entry>>,
     pub(super) replay: Vec<Replay>,
     pub(super) observed: Vec<Observed>,
-    /// Somebody found the file damaged.
+    /// A reader found the file damaged.
     pub(super) suspect: Option<String>,
-    /// Somebody waits for everything to be in the file.
+    /// A caller waits for everything to be in the file.
     pub(super) flush: bool,
     pub(super) end: bool,
 }
@@ -116,9 +116,9 @@ struct State {
     bytes: usize,
     /// Numbers up to this are in the file.
     written: u64,
-    /// Numbers up to this are just being written.
+    /// Numbers up to this are being written.
     in_flight: u64,
-    /// Of those, so many are at hand no more. Lost if the disk does not take them.
+    /// The number of those that are no longer in memory. They are lost if the disk fails.
     dropped_in_flight: u64,
     replay: VecDeque<Replay>,
     replay_bytes: usize,
@@ -129,11 +129,11 @@ struct State {
     end: bool,
     ended: bool,
     health: JournalHealth,
-    /// Since when the disk is waited for.
+    /// Since when the thread has been waiting for the disk.
     busy: Option<(Moment, i64)>,
 }
 
-/// Shared between those who write records down and the journal's thread.
+/// Shared between those who add records and the journal's thread.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     state: Mutex<State>,
@@ -151,8 +151,8 @@ impl Waiting {
         self.wake.notify_one();
     }
 
-    /// Records of earlier daemons, the latest last, before all that are at hand.
-    /// Those behind `written` have to be written again.
+    /// Records of earlier daemons, the latest last, before all that are in memory. Those after `written` have to be
+    /// written again.
     pub(super) fn put_before(&self, earlier: Vec<Arc<Entry>>, written: u64) {
         let mut state = self.lock();
         for entry in earlier.into_iter().rev() {
@@ -182,7 +182,7 @@ impl Waiting {
         room
     }
 
-    /// The thread looks at these once a second; nobody waits for them.
+    /// The thread checks these once a second; nothing waits for them.
     pub(super) fn observe(&self, observed: Observed) {
         let mut state = self.lock();
         if state.observed.len() < MAX_OBSERVED {
@@ -207,8 +207,8 @@ impl Waiting {
         self.wake.notify_one();
     }
 
-    /// Waits until there is something to do, `most` at the longest. While the disk
-    /// is given time (`resting`), only the end and a flush are something to do.
+    /// Waits until there is work, `most` at the longest. While the disk is given time (`resting`), only the end and
+    /// a flush count as work.
     pub(super) fn next(&self, most: Duration, resting: bool) -> Turn {
         let idle = |state: &mut State| {
             let unwritten = state.records.back().is_some_and(|last| last.seq > state.written);
@@ -228,7 +228,7 @@ impl Waiting {
         }
     }
 
-    /// The thread turns.
+    /// Records a beat of the thread.
     pub(super) fn beat(&self, clock: Clock) {
         self.heart.beat(clock);
     }
@@ -237,7 +237,7 @@ impl Waiting {
         self.heart.clone()
     }
 
-    /// From now on the disk is waited for.
+    /// From now on the thread waits for the disk.
     pub(super) fn begin(&self, turn: &Turn, now: Moment, wall: i64) {
         let mut state = self.lock();
         state.busy = Some((now, wall));
@@ -245,7 +245,8 @@ impl Waiting {
         state.replay_in_flight = turn.replay.len();
     }
 
-    /// It has taken the batch. Returns what had failed until now, and how many records were lost meanwhile.
+    /// The batch has been written. Returns what had failed until now, and the number of records lost in the
+    /// meantime.
     pub(super) fn written(&self, turn: &Turn, took: Duration) -> Option<(Failing, u64)> {
         let mut state = self.lock();
         state.busy = None;
@@ -272,7 +273,7 @@ impl Waiting {
         }
     }
 
-    /// It has not. Returns whether that is new.
+    /// The batch has not been written. Returns whether that is new.
     pub(super) fn failed(&self, why: &str, wall: i64) -> bool {
         let mut state = self.lock();
         let since = state.busy.take().map_or(wall, |(_, since)| since);
@@ -285,7 +286,7 @@ impl Waiting {
         new
     }
 
-    /// The file was damaged and another one has taken its place: what is at hand is written again.
+    /// The file was damaged and another one has replaced it: the records in memory are written again.
     pub(super) fn begun_anew(&self, why: &str) {
         let mut state = self.lock();
         state.written = 0;
@@ -294,7 +295,7 @@ impl Waiting {
         state.health.damaged.push(why.to_owned());
     }
 
-    /// Measurements that could not be kept.
+    /// Counts measurements that could not be kept.
     pub(super) fn passed_over(&self, count: u64) {
         self.lock().health.replay_lost += count;
     }
@@ -311,24 +312,24 @@ impl Waiting {
         health
     }
 
-    /// What is at hand, the latest last. Behind the first of them nothing is missing.
+    /// The records in memory, the latest last. None after the first of them is missing.
     pub(super) fn at_hand(&self) -> Vec<Arc<Entry>> {
-        // Only the pointers are copied under the lock: the core wants it too.
+        // Only the pointers are copied under the lock, because the core needs it, too.
         self.lock().records.iter().cloned().collect()
     }
 
-    /// The number of the latest record; 0 if none is at hand.
+    /// The number of the latest record; 0 if none is in memory.
     pub(super) fn last(&self) -> u64 {
         self.lock().records.back().map_or(0, |last| last.seq)
     }
 
-    /// Whether the record of that number is in the file, or will not be soon.
+    /// Whether the record with that number is in the file, or will not be soon.
     pub(super) fn is_settled(&self, seq: u64) -> bool {
         let state = self.lock();
         state.written >= seq || state.health.failing.is_some() || state.ended
     }
 
-    /// Whether nothing waits, or nothing will be done about it.
+    /// Whether nothing is waiting, or nothing will be done about it.
     pub(super) fn is_flushed(&self) -> bool {
         let state = self.lock();
         state.ended || (state.first_unwritten() == state.records.len() && state.replay.is_empty())
@@ -352,7 +353,7 @@ impl State {
         self.records.partition_point(|record| record.seq <= self.written)
     }
 
-    /// Lets go of what need not be at hand, and of what cannot be kept.
+    /// Drops what need not stay in memory, and what cannot be kept.
     fn forget(&mut self) {
         while let Some(first) = self.records.front() {
             let unwritten = first.seq > self.written;

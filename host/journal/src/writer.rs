@@ -8,7 +8,7 @@
 //!   damaged:  │ └─ mended or begun anew    └──── refused ────┘
 //!   set aside ▼─────┘
 //! ```
-//! It waits for work and for the disk, and nobody waits for it.
+//! It waits for work and for the disk, and nothing waits for it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -32,27 +32,27 @@ use super::waiting::{LATEST, Turn, Waiting};
 use super::{Settings, import, path, reader};
 use bellwether_os::clock::timestamp;
 
-/// It turns at least this often.
+/// The longest time between two iterations.
 const BEAT: Duration = Duration::from_secs(1);
-/// A disk that refuses is tried again after this time, then after twice as long, up to the second.
+/// A disk that fails is retried after this time, then after twice as long, up to the second.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(15));
-/// Old records are looked for this often.
+/// The interval at which old records are looked for.
 const PRUNE: Duration = Duration::from_mins(1);
-/// The file is checked so long after the start, and then once in a while.
+/// The file is checked this long after the start, and then periodically.
 const CHECK: (Duration, Duration) = (Duration::from_mins(1), Duration::from_hours(24));
-/// It is made sure this often that the file is still the one that is open.
+/// The interval of the check that the file at the path is the one that is open.
 const SAME: Duration = if cfg!(test) { Duration::from_millis(200) } else { Duration::from_secs(10) };
-/// Closed buckets that wait for the disk.
+/// The number of closed buckets that may wait for the disk.
 const BUCKETS: usize = 20_000;
 
-/// The thread's own.
+/// The state of the writing thread.
 #[derive(Debug)]
 pub(super) struct Writer {
     settings: Settings,
     path: PathBuf,
     waiting: Arc<Waiting>,
     store: Option<Store>,
-    /// What this daemon has begun to write with; none as long as it has not.
+    /// What this daemon has begun to write with; `None` until then.
     begun: Option<(i64, u64)>,
     last_seq: u64,
     notices: mpsc::Sender<String>,
@@ -62,12 +62,12 @@ pub(super) struct Writer {
     pruning: Pruning,
     prune_at: Instant,
     check_at: Instant,
-    /// A check that is under way tells what it found.
+    /// Receives the result of a check in progress.
     checking: Option<Receiver<Option<String>>>,
     same_at: Instant,
-    /// When the disk is tried again, and how long it rests after that.
+    /// When the disk is retried, and the delay after that.
     rest: Option<(Instant, Duration)>,
-    /// When a file was last set aside.
+    /// When a file was last moved aside.
     anew_at: Option<Instant>,
 }
 
@@ -130,7 +130,7 @@ impl Writer {
         }
     }
 
-    /// How long to wait for something to do, and whether the disk is left alone meanwhile.
+    /// How long to wait for work, and whether the disk is left alone in the meantime.
     fn patience(&self) -> (Duration, bool) {
         let now = Instant::now();
         match self.rest {
@@ -139,15 +139,15 @@ impl Writer {
         }
     }
 
-    /// What there is from before: the latest records, and files of earlier versions.
+    /// Data from before: the latest records, and files of earlier versions.
     fn take_over(&mut self) {
         let Some(store) = &mut self.store else { return };
         match import::import(&self.settings.root, store) {
             Ok((0, _)) => {}
-            Ok((taken, damaged)) => tracing::info!(taken, damaged, "state/journal.jsonl is taken over"),
-            Err(error) => tracing::error!(%error, "state/journal.jsonl could not be taken over; it stays"),
+            Ok((taken, damaged)) => tracing::info!(taken, damaged, "state/journal.jsonl is imported"),
+            Err(error) => tracing::error!(%error, "state/journal.jsonl could not be imported; it is kept"),
         }
-        // Of the file that is open. What was salvaged is at hand already, and not yet in it.
+        // From the open file. Salvaged records are in memory already, and not in it yet.
         let latest = salvage(&self.path, LATEST);
         if let Some(last) = latest.last().map(|last| last.seq) {
             self.waiting.put_before(latest, last);
@@ -161,7 +161,7 @@ impl Writer {
         }
     }
 
-    /// Measurements become buckets.
+    /// Aggregates measurements in buckets.
     fn add_up(&mut self, turn: &mut Turn) {
         for observed in turn.observed.drain(..) {
             let second = observed.second;
@@ -181,7 +181,7 @@ impl Writer {
         if nothing && self.rest.is_none() {
             return;
         }
-        // After a failure the open store may be one whose file has lost its place.
+        // After a failure, the file of the open store may no longer be at its path.
         if self.rest.is_some() && !self.look_for_the_file() {
             return;
         }
@@ -197,7 +197,8 @@ impl Writer {
                 self.begun = Some(place);
                 self.buckets.clear();
                 self.rest = None;
-                // What counts as written can be found by the next daemon. It is written again until it is.
+                // A record that counts as written can be found by the next daemon. It is written again until it
+                // can.
                 if !self.look_for_the_file() {
                     return;
                 }
@@ -230,7 +231,7 @@ impl Writer {
         }
     }
 
-    /// The open file; opened again if the disk refused before.
+    /// The open file; opened again if the disk failed before.
     fn opened(&mut self) -> Result<&mut Store, StoreError> {
         let store = match self.store.take() {
             Some(store) => store,
@@ -243,7 +244,7 @@ impl Writer {
         let (mut store, given) = open_good(&self.path)?;
         match self.begun {
             Some(place) => store.go_on(place),
-            // The first time: a file that could not be read until now may have other ideas of numbers.
+            // The first time: a file that could not be read until now may contain other numbers.
             None if given.record > self.last_seq => {
                 let why = "its records could not be read at the start, and have the numbers of newer ones";
                 return Err(StoreError::Useless(why.to_owned()));
@@ -254,8 +255,8 @@ impl Writer {
     }
 
     fn rest(&mut self, why: &str) {
-        // What is broken about a connection is not found out with the same one. A store whose file has lost its
-        // place is kept: what is in it is nowhere else.
+        // A broken connection cannot detect its own damage. A store whose file is no longer at its path is kept:
+        // its content exists nowhere else.
         self.store = self.store.take().filter(|store| !store.is_at(&self.path));
         let rest = self.rest.map_or(RETRY.0, |(_, rest)| (rest * 2).min(RETRY.1));
         self.rest = Some((Instant::now() + rest, rest));
@@ -264,21 +265,21 @@ impl Writer {
         }
     }
 
-    /// The file is damaged. If it is only the index of texts, that alone is begun anew.
+    /// The file is damaged. If it is only the full-text index, only that is rebuilt.
     fn mend(&mut self, why: &str) {
         self.store = None;
-        // A file that was never written by this daemon may be of no use for its numbers: no index mends that.
+        // The numbers of a file that this daemon has never written may be unusable: an index does not change that.
         if self.begun.is_none() || !mend(&self.path) {
             return self.begin_anew(why);
         }
         self.rest = Some((Instant::now(), RETRY.0));
         self.notice(format!(
-            "the journal's index for searching was damaged ({why}) and is begun anew: no record is lost, \
+            "the journal's index for searching was damaged ({why}) and is rebuilt: no record is lost, \
              and a search of what was written before takes longer"
         ));
     }
 
-    /// The file is of no use: another one takes its place, with all that is at hand.
+    /// The file is unusable: another one replaces it, with all records in memory.
     fn begin_anew(&mut self, why: &str) {
         self.store = None;
         self.begun = None;
@@ -289,7 +290,7 @@ impl Writer {
                 self.waiting.begun_anew(&note);
                 self.notice(note);
                 let now = Instant::now();
-                // A disk that damages one file after the other is not given more of them at once.
+                // A disk that damages one file after the other does not get the next one immediately.
                 let again = self.anew_at.replace(now).is_some_and(|before| now - before < PRUNE);
                 let rest = if again { RETRY.1 } else { Duration::ZERO };
                 self.rest = Some((now + rest, RETRY.0));
@@ -304,7 +305,7 @@ impl Writer {
         }
     }
 
-    /// What is done between batches.
+    /// Does the periodic work between two batches.
     fn look_after(&mut self) {
         let now = Instant::now();
         if self.prune_at <= now {
@@ -315,7 +316,7 @@ impl Writer {
             self.look_for_the_file();
         }
         let damage = self.checked();
-        // A file that has taken the place of the open one is no concern of the open one.
+        // A file that has replaced the open one does not belong to the open one.
         let in_place = self.store.as_ref().is_none_or(|store| store.is_at(&self.path));
         if let Some(why) = damage.filter(|_| in_place) {
             self.mend(&why);
@@ -336,7 +337,7 @@ impl Writer {
         };
         let more = self.pruning.turn(&mut store.connection, &self.settings.spec, now);
         match more {
-            // The next step comes behind the next batch, or soon.
+            // The next step follows the next batch, or comes soon.
             Ok(true) => self.prune_at = Instant::now() + Duration::from_millis(5),
             Ok(false) => self.prune_at = Instant::now() + PRUNE,
             Err(error) if is_damage(&error) => self.mend(&plain(&error)),
@@ -347,8 +348,8 @@ impl Writer {
         }
     }
 
-    /// A file that somebody removed or replaced is written no more: all that is in it goes into a new one.
-    /// Returns whether all that was written is in the file at its place.
+    /// A file that was removed or replaced is not written any more: its content is copied to a new one. Returns
+    /// whether everything that was written is in the file at its path.
     fn look_for_the_file(&mut self) -> bool {
         if self.store.as_ref().is_none_or(|store| store.is_at(&self.path)) {
             return true;
@@ -375,12 +376,12 @@ impl Writer {
         }
     }
 
-    /// Has the file checked by a thread of its own, which only reads.
+    /// Has the file checked by a separate thread, which only reads.
     fn check(&mut self) {
         let (tell, told) = sync_channel(1);
         let path = self.path.clone();
         let checks = move || {
-            // An error that is no damage says nothing; it is checked again another day.
+            // An error that is not damage is ignored; the next check comes later.
             let _ = tell.send(find_damage(&path));
         };
         match thread::Builder::new().name("journal-check".to_owned()).spawn(checks) {
@@ -404,7 +405,7 @@ impl Writer {
     }
 
     fn end(&mut self) {
-        // What came while the last batch was written; bounded, because nobody writes for ever.
+        // What came while the last batch was written; bounded, because there may always be more.
         for _ in 0..16 {
             if self.waiting.is_flushed() || self.rest.is_some() {
                 break;
@@ -440,7 +441,7 @@ impl Writer {
     }
 }
 
-/// What is wrong with the file, if something is.
+/// The damage of the file, if there is any.
 fn find_damage(path: &Path) -> Option<String> {
     let check = || -> rusqlite::Result<String> {
         reader::open(path)?.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))

@@ -14,10 +14,10 @@ use socket2::{SockRef, Socket};
 use crate::clock::Clock;
 use crate::heartbeat::Heartbeat;
 
-/// How often it is looked for addresses that are not there.
+/// How often absent addresses are checked for.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Binds a socket, also to an address that this node does not have yet.
+/// Binds a socket, even if this node does not have the address yet.
 pub fn bind(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     match socket.bind(&address.into()) {
         Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {}
@@ -69,7 +69,7 @@ pub fn reuse(socket: &Socket) -> io::Result<()> {
     if cfg!(windows) { Ok(()) } else { socket.set_reuse_address(true) }
 }
 
-/// The same for a listener of the asynchronous runtime.
+/// Like [`bind`], for a listener of the asynchronous runtime.
 pub fn listen(address: SocketAddr) -> io::Result<tokio::net::TcpListener> {
     let domain = socket2::Domain::for_address(address);
     let socket = Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
@@ -92,7 +92,7 @@ fn is_there(address: SocketAddr) -> bool {
     probe.err().is_none_or(|error| error.kind() != io::ErrorKind::AddrNotAvailable)
 }
 
-/// Reports which of these addresses are absent, and what they are used for, until dropped.
+/// Reports which of these addresses are absent and what they are used for, until it is dropped.
 pub async fn watch_forever(
     listeners: Vec<(String, SocketAddr)>,
     report: impl Fn(&[String]),
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
     use bellwether_testing::namespace;
 
-    /// Of a network that is for documents (RFC 5737).
+    /// From a network that is reserved for documentation (RFC 5737).
     const ABSENT: &str = "192.0.2.77:9010";
 
     #[tokio::test]

@@ -4,9 +4,9 @@
 //!   FILE        what counts             ◀──┐ exchanged in one instant
 //!   FILE.spare  written, then exchanged ◀──┘
 //! ```
-//! What has to be written when the disk is full is written into a file that has
-//! its room already. What was written last, by this daemon or by an earlier one, is remembered: a file or a
-//! folder that is removed while the daemon runs is written anew ([`lost`], [`remember`], [`write_anew`]).
+//! A file that must be writable when the disk is full is written into space that is already allocated. What this or
+//! an earlier daemon wrote last is remembered: a file or folder that is removed while the daemon runs is written
+//! again ([`lost`], [`remember`], [`write_anew`]).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,13 +18,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::exhaustion::with_reserve;
 use crate::file;
 
-/// Whole or not at all: a new file, synced, takes the place of the old one. For its owner alone.
+/// Writes the file atomically: a new file is synced and then replaces the old one. Only the owner may read it.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     write_beside(path, content)?.take_its_place()
 }
 
-/// A file that is written, and neither synced nor in its place. A daemon that is killed leaves it
-/// whole; the machine may not.
+/// A file that is written, but neither synced nor renamed to its final path. It is whole if the daemon is killed,
+/// but maybe not if the machine fails.
 #[derive(Debug)]
 pub struct Beside {
     file: File,
@@ -32,12 +32,12 @@ pub struct Beside {
     content: Arc<[u8]>,
 }
 
-/// Where it is until then.
+/// The temporary path until then.
 pub fn beside(path: &Path) -> PathBuf {
     with_ending(path, ".new")
 }
 
-/// The first half of [`replace`].
+/// The first half of [`replace`]: writes the temporary file.
 pub fn write_beside(path: &Path, content: &[u8]) -> io::Result<Beside> {
     let new = beside(path);
     with_reserve(|| {
@@ -61,12 +61,12 @@ impl Beside {
     }
 }
 
-/// Room that is asked for at a time, in bytes.
+/// Space is allocated in steps of this many bytes.
 const ROOM: usize = 16 << 10;
 
-/// Whole or not at all, and without new room on the disk as long as the content does not outgrow
-/// that of both files: a JSON document, filled up with blanks. Not synced: for what counts only
-/// as long as the machine runs.
+/// Writes the file atomically, and without new disk space as long as the content fits into the space of the two
+/// files. For JSON documents, which are padded with blanks. Not synced: for content that matters only until the
+/// machine is restarted.
 pub fn exchange(path: &Path, json: &[u8]) -> io::Result<()> {
     let spare = with_ending(path, ".spare");
     let filled = json.len().div_ceil(ROOM).max(1) * ROOM;
@@ -76,37 +76,37 @@ pub fn exchange(path: &Path, json: &[u8]) -> io::Result<()> {
     // If it fails: there is none yet, or the file system cannot exchange.
     if file::exchange(&spare, path).is_err() {
         fs::rename(&spare, path)?;
-        // For the next time. If there is no room now, there may be then.
+        // Allocated for the next write. If there is no space now, there may be some then.
         let _ = write_over(&spare, &content);
     }
     written().insert(path.to_owned(), json.into());
     Ok(())
 }
 
-/// What was written last, by its place.
+/// The content that was written last, by path.
 fn written() -> MutexGuard<'static, BTreeMap<PathBuf, Arc<[u8]>>> {
     static WRITTEN: Mutex<BTreeMap<PathBuf, Arc<[u8]>>> = Mutex::new(BTreeMap::new());
     WRITTEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Tells that the file holds what an earlier daemon has written, and this one has read and goes by. One that is
-/// of no use is not remembered: it would be written anew once it is set aside.
+/// Records that the file holds what an earlier daemon has written and this one has loaded. A file that cannot be
+/// used must not be remembered: it would be written again once it has been moved aside.
 pub fn remember(path: &Path) {
-    // A file that cannot be read any more has been read a moment ago, and is written anew when its content changes.
+    // A file that can no longer be read was read a moment ago, and is written again when its content changes.
     if let Ok(content) = fs::read(path) {
         written().entry(path.to_owned()).or_insert_with(|| content.into());
     }
 }
 
-/// The parts of a file: the file itself, and what `SQLite` keeps beside it if it is a database.
+/// The parts of a file: the file itself, and the files that `SQLite` keeps beside it if it is a database.
 pub const PARTS: [&str; 3] = ["", "-wal", "-shm"];
 
-/// What has become of a file that cannot be used. Shown as the verb of a sentence about it: `was moved aside`.
+/// The fate of a file that cannot be used. Displayed as the verb of a sentence about it: `was moved aside`.
 #[derive(Debug)]
 pub enum SetAside {
-    /// It has this name now.
+    /// It was renamed to this path.
     As(PathBuf),
-    /// It has the name that it had.
+    /// It could not be renamed.
     Not(io::Error),
 }
 
@@ -121,26 +121,27 @@ impl fmt::Display for SetAside {
     }
 }
 
-/// Gives a file that cannot be used the name `FILE.damaged`, so that a new one can be begun and people can look at the
-/// old one. The one that was set aside before is replaced.
+/// Renames a file that cannot be used to `FILE.damaged`, so that a new one can be created and an operator can
+/// inspect the old one. Replaces an earlier `FILE.damaged`.
 pub fn set_aside(path: &Path) -> SetAside {
     set_aside_as(path, ".damaged")
 }
 
-/// The same for a file of which more than one is kept: `FILE.damaged-STAMP`.
+/// Like [`set_aside`], but keeps earlier ones: the name is `FILE.damaged-STAMP`.
 pub fn set_aside_with(path: &Path, stamp: &str) -> SetAside {
     set_aside_as(path, &format!(".damaged-{stamp}"))
 }
 
 fn set_aside_as(path: &Path, ending: &str) -> SetAside {
-    // It is not to be written anew when it is missed.
+    // A missing file must not be written again.
     written().remove(path);
     let aside = with_ending(path, ending);
     for part in PARTS {
         let (from, to) = (with_ending(path, part), with_ending(&aside, part));
         match fs::rename(from, &to) {
             Ok(()) => {}
-            // A log that was set aside before must not be left beside this: it would be taken for this one's.
+            // The log of an earlier damaged database must not be left beside this one: it would be taken for its
+            // log.
             Err(error) if error.kind() == io::ErrorKind::NotFound && !part.is_empty() => {
                 drop(fs::remove_file(to));
             }
@@ -151,18 +152,18 @@ fn set_aside_as(path: &Path, ending: &str) -> SetAside {
     SetAside::As(aside)
 }
 
-/// Removes a file that was written here, for good.
+/// Removes a file that was written here, and forgets it.
 pub fn remove(path: &Path) -> io::Result<()> {
     written().remove(path);
     fs::remove_file(path)
 }
 
-/// The files below a folder that were written or remembered by this process.
+/// The files below a folder that this process has written or remembered.
 pub fn known(folder: &Path) -> Vec<PathBuf> {
     written().keys().filter(|path| path.starts_with(folder)).cloned().collect()
 }
 
-/// Those of them that are not there any more.
+/// Those of them that no longer exist.
 pub fn lost(folder: &Path) -> Vec<PathBuf> {
     let is_gone = |path: &PathBuf| {
         let found = fs::symlink_metadata(path);
@@ -173,13 +174,14 @@ pub fn lost(folder: &Path) -> Vec<PathBuf> {
     known(folder).into_iter().filter(is_gone).collect()
 }
 
-/// Writes such a file as it was written last, and the folders that it lies in.
+/// Writes such a file again with its last content, and creates its folders.
 pub fn write_anew(path: &Path) -> io::Result<()> {
     let Some(content) = written().get(path).cloned() else { return Ok(()) };
     if let Some(folder) = path.parent() {
         file::create_private_dir_all(folder)?;
     }
-    // Under a name of its own: the owner of the file may just be writing it as well, and then that is the newer one.
+    // Under a separate temporary name: the owner of the file may be writing it at the same moment, and then its
+    // version is the newer one.
     let anew = with_ending(path, ".anew");
     let mut file = file::private().write(true).create(true).truncate(true).open(&anew)?;
     file.write_all(&content)?;
@@ -190,14 +192,14 @@ pub fn write_anew(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Its blocks stay its own: nothing is cut off before it is written.
+/// The file keeps its blocks: it is truncated only after it has been written.
 fn write_over(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = file::private().write(true).create(true).truncate(false).open(path)?;
     file.write_all(content)?;
     if file.metadata()?.len() > content.len() as u64 { file.set_len(content.len() as u64) } else { Ok(()) }
 }
 
-/// The path with this behind the name of the file.
+/// The path with this suffix added to the file name.
 pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
@@ -249,7 +251,7 @@ mod tests {
         assert_eq!(lost(root.path()), std::slice::from_ref(&read));
         write_anew(&read).unwrap();
         assert_eq!(fs::read(&read).unwrap(), b"[1]");
-        // What is written later is newer than what was read.
+        // Content that is written later replaces what was read.
         replace(&read, b"[2]").unwrap();
         remember(&read);
         fs::remove_file(&read).unwrap();
@@ -275,16 +277,16 @@ mod tests {
         assert_eq!(content("x.db.damaged").as_deref(), Some("1"));
         assert_eq!(content("x.db.damaged-wal").as_deref(), Some("2"));
         assert_eq!(lost(root.path()), [] as [PathBuf; 0]);
-        // The next one takes its place, and has no log.
+        // The next file takes its place, and has no log.
         fs::write(&path, "3").unwrap();
         assert!(matches!(set_aside(&path), SetAside::As(_)));
         assert_eq!((content("x.db.damaged").as_deref(), content("x.db.damaged-wal")), (Some("3"), None));
-        // One with a stamp stands beside it.
+        // A file with a stamp stands beside it.
         fs::write(&path, "4").unwrap();
         assert!(matches!(set_aside_with(&path, "2026"), SetAside::As(_)));
         assert_eq!(content("x.db.damaged-2026").as_deref(), Some("4"));
         assert_eq!(content("x.db.damaged").as_deref(), Some("3"));
-        // A folder with something in it cannot be replaced.
+        // A folder that is not empty cannot be replaced.
         fs::write(&path, "5").unwrap();
         fs::remove_file(root.path().join("x.db.damaged")).unwrap();
         fs::create_dir_all(root.path().join("x.db.damaged/y")).unwrap();

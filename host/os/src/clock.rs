@@ -1,4 +1,4 @@
-//! The daemon's time line, and how it is shown.
+//! The daemon's time line, and how it is displayed.
 //!
 //! The wall clock is read once in a boot of the machine to place the time line;
 //! from then on only the monotonic clock counts, so that a clock that is set by
@@ -34,7 +34,7 @@ pub use self::linux::thread_time;
 #[cfg(windows)]
 use self::windows as system;
 
-/// Where the daemon's time line stands. Cheap to copy, the same everywhere.
+/// The daemon's time line. Cheap to copy; all copies are equal.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     /// What to add to the monotonic clock, in microseconds, to get a moment.
@@ -57,8 +57,8 @@ fn micros(source: Source) -> i64 {
     system::micros(source).saturating_add(fault::micros(source))
 }
 
-/// From the monotonic clock to the wall clock, in microseconds. They cannot be read at once: of a
-/// few tries the one counts that took the shortest time.
+/// The difference between the monotonic clock and the wall clock, in microseconds. The two cannot be read at the
+/// same instant: of several attempts, the one that took the shortest time counts.
 fn wall_offset() -> i64 {
     let read = || {
         let before = micros(Source::SinceBoot);
@@ -70,7 +70,7 @@ fn wall_offset() -> i64 {
     tries.into_iter().min_by_key(|(took, _)| *took).map_or(0, |(_, offset)| offset)
 }
 
-/// Where the time line of this boot stands, in `state/timeline.json`.
+/// The time line of this boot, as stored in `state/timeline.json`.
 #[derive(Debug, Serialize, Deserialize)]
 struct Timeline {
     boot: BootId,
@@ -78,9 +78,8 @@ struct Timeline {
 }
 
 impl Clock {
-    /// The time line of the last daemon, if the machine has not started anew
-    /// since: however the wall clock was set meanwhile, what was counted has the
-    /// age that it has. A new one otherwise.
+    /// The time line of the last daemon, if the machine has not been rebooted since, so that ages stay correct
+    /// however the wall clock was set in between. Otherwise a new one.
     pub fn carry_on(root: &Path) -> Self {
         let path = root.join("state/timeline.json");
         let Ok(boot) = BootId::current() else { return Self::start() };
@@ -100,25 +99,24 @@ impl Clock {
         new
     }
 
-    /// A time line whose zero is the Unix epoch, as the wall clock knows it now.
+    /// A time line whose zero is the Unix epoch, according to the present wall clock.
     pub fn start() -> Self {
         Self { offset: wall_offset() }
     }
 
-    /// Now, on a clock that stands still while the machine is suspended. Its zero is anywhere.
+    /// The time on a clock that stops while the machine is suspended. Its zero is arbitrary.
     pub fn awake(self) -> Moment {
         Moment::from_micros(micros(Source::Awake))
     }
 
-    /// Now.
     pub fn now(self) -> Moment {
         Moment::from_micros(micros(Source::SinceBoot).saturating_add(self.offset))
     }
 
-    /// The moment as the wall clock tells it at present, in microseconds after
-    /// the Unix epoch. Differs from the moment itself once the clock has been set.
+    /// The moment on the present wall clock, in microseconds since the Unix epoch. Differs from the moment itself
+    /// once the clock has been set.
     pub fn wall_micros(self, moment: Moment) -> i64 {
-        // To the millisecond: how exactly the two clocks can be read must not mix up what was a
+        // Rounded to milliseconds: the two clocks cannot be read exactly enough to order events that are a
         // microsecond apart.
         let set_since = (wall_offset() - self.offset + 500).div_euclid(1_000) * 1_000;
         moment.as_micros().saturating_add(set_since)
@@ -129,15 +127,15 @@ impl Clock {
         timestamp(self.wall_micros(moment))
     }
 
-    /// The same moment for tokio's timers.
+    /// The same moment as an instant for tokio's timers.
     pub fn instant(self, moment: Moment) -> tokio::time::Instant {
-        // Far enough to be never, near enough for every platform's clock.
+        // Far enough away to mean "never", near enough for every platform's clock.
         let wait = moment.since(self.now()).min(Duration::from_secs(86_400 * 365));
         tokio::time::Instant::now() + wait
     }
 }
 
-/// RFC 3339 in UTC with milliseconds, of microseconds after the Unix epoch.
+/// RFC 3339 in UTC with milliseconds, from microseconds since the Unix epoch.
 pub fn timestamp(micros: i64) -> String {
     match jiff::Timestamp::from_microsecond(micros) {
         Ok(timestamp) => format!("{timestamp:.3}"),
@@ -161,7 +159,7 @@ mod tests {
         fs::create_dir(&state).unwrap();
         let path = state.join("timeline.json");
         let first = Clock::carry_on(root.path());
-        // As if the wall clock had been set by an hour since the first began.
+        // As if the wall clock had been set by an hour since the first one was created.
         let text = fs::read_to_string(&path).unwrap();
         let hour = first.offset - 3_600_000_000;
         fs::write(&path, text.replace(&first.offset.to_string(), &hour.to_string())).unwrap();

@@ -1,11 +1,10 @@
-//! What this node may run out of, in words that an operator understands.
+//! The resources that this node may run out of, in words that an operator understands.
 //!
-//! What fails for want of it says nothing of the application: it is tried again
-//! without an end, and is not counted against the application's budget.
+//! An operation that fails because of exhaustion says nothing about the application: it is retried without limit,
+//! and is not counted against the application's budget.
 //!
-//! Some descriptors are held back, so that an application that has died is
-//! started again when everything else in the daemon has used up the others.
-//! So is some memory: a daemon that gets none has to end.
+//! Some file descriptors are reserved, so that an application that has exited can be restarted when the rest of the
+//! daemon has used up all others. Some memory is reserved as well: a daemon that cannot allocate memory aborts.
 
 use std::fmt;
 use std::fs::File;
@@ -23,25 +22,24 @@ use self::unix as system;
 #[cfg(windows)]
 use self::windows as system;
 
-/// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exhaustion {
-    /// The daemon may open no further file.
+    /// The daemon has reached its own limit of open files.
     Descriptors,
-    /// Nobody on this machine may.
+    /// The whole machine has reached its limit of open files.
     FilesOfTheMachine,
-    /// No further process or thread may be made.
+    /// No further process or thread can be created.
     Processes,
-    /// There is no memory left, or the daemon may have no more of it.
+    /// There is no memory left, or the daemon has reached its limit.
     Memory,
-    /// The disk is full, or this user's share of it.
+    /// The disk is full, or this user's quota is used up.
     Disk,
-    /// The disk may only be read: the kernel makes it so after an error.
+    /// The file system is read-only: the kernel remounts it so after an error.
     ReadOnly,
 }
 
 impl Exhaustion {
-    /// If that is why an operation failed.
+    /// The exhausted resource, if that is why an operation failed.
     pub fn of(error: &io::Error) -> Option<Self> {
         system::of(error)
     }
@@ -58,7 +56,7 @@ impl Exhaustion {
         if error.kind() == io::ErrorKind::WouldBlock { Some(Self::Processes) } else { Self::of(error) }
     }
 
-    /// The first in the chain of an error's causes.
+    /// The first exhausted resource in the chain of an error's causes.
     pub fn behind(error: &anyhow::Error) -> Option<Self> {
         error.chain().find_map(|cause| match cause.downcast_ref::<Self>() {
             Some(shortage) => Some(*shortage),
@@ -72,7 +70,7 @@ impl fmt::Display for Exhaustion {
         f.write_str(match self {
             Self::Descriptors => "the daemon has no file descriptor left: raise its limit (LimitNOFILE)",
             Self::FilesOfTheMachine => {
-                "this machine has no file descriptor left: find who holds them (`lsof`), or raise fs.file-max"
+                "this machine has no file descriptor left: find out which programs hold them (`lsof`), or raise fs.file-max"
             }
             Self::Processes => {
                 "no further process may be started: the limit of this user (`ulimit -u`) or of the \
@@ -81,7 +79,7 @@ impl fmt::Display for Exhaustion {
             Self::Memory => "there is no memory left, or the daemon's limit of it is reached",
             Self::Disk => "the disk is full: make room on it",
             Self::ReadOnly => {
-                "the disk is read-only: after an error the kernel makes it so (`dmesg` says why); mend it and mount \
+                "the disk is read-only: after an error the kernel makes it so (`dmesg` says why); repair it and mount \
                  it writable"
             }
         })
@@ -90,7 +88,7 @@ impl fmt::Display for Exhaustion {
 
 impl std::error::Error for Exhaustion {}
 
-/// An error that may have a shortage behind it.
+/// An error that exhaustion may have caused.
 pub trait Lack {
     fn of(&self) -> Option<Exhaustion>;
 }
@@ -107,7 +105,7 @@ impl Lack for anyhow::Error {
     }
 }
 
-/// What one start needs: its log, its streams, its gate, a handle of it, and a file to write it down.
+/// The descriptors that one start needs: its log, its streams, its gate, its pidfd, and the file that records it.
 const HELD_BACK: usize = 16;
 
 /// How much the heap grows by.
@@ -131,15 +129,15 @@ pub fn hold_back() {
     restock(&mut reserve());
 }
 
-/// Grows the heap of the process by [`ROOM`], so that small allocations do not depend on the system at once. The thread that
-/// calls this has to be the first one.
+/// Grows the heap of the process by [`ROOM`], so that small allocations do not depend on the system immediately.
+/// Must be called on the first thread.
 ///
-/// The heaps of other threads have their address space from the beginning. The first one asks the system for each piece
-/// that it grows by, and glibc does not always turn to another heap when that is refused; whichever of the threads uses it
-/// would then end the daemon.
+/// The heaps of other threads have their address space from the beginning. The first heap asks the system for each
+/// piece that it grows by, and glibc does not always fall back to another heap when the system refuses; the thread
+/// that uses it would then abort the daemon.
 pub fn grow_heap() {
     let mut pieces: Vec<Vec<u8>> = (0..=ROOM / PIECE).map(|_| black_box(Vec::with_capacity(PIECE))).collect();
-    // Only what lies at the end of the heap is given back to the system: the last piece stays there.
+    // Only free memory at the end of the heap is returned to the system, so the last piece stays allocated.
     std::mem::forget(pieces.pop());
 }
 
@@ -156,7 +154,7 @@ pub fn with_reserve<T, E: Lack>(mut work: impl FnMut() -> Result<T, E>) -> Resul
         }
         result => return result,
     }
-    // Nobody else may have them in the meantime: one start at a time.
+    // The reserved descriptors are used by one start at a time.
     let mut reserve = reserve();
     reserve.clear();
     let second = work();

@@ -1,9 +1,8 @@
-//! Faults that a test brings about on purpose, to see that they are noticed.
+//! Faults that a test injects, to check that they are noticed.
 //!
-//! Only in builds with debug assertions, and only if `BELLWETHER_FAULTS` names a
-//! folder: a file `core`, `health`, `health-http2`, `guests`, `reload` or `checker` in it, with a
-//! number of milliseconds, is taken once by that part, which then does nothing
-//! for so long. In every other build there is nothing behind these functions.
+//! Only in builds with debug assertions, and only if `BELLWETHER_FAULTS` names a folder: a file `core`, `health`,
+//! `health-http2`, `guests`, `reload` or `checker` in it holds a number of milliseconds. The named part consumes
+//! the file and then stalls for this time. In all other builds these functions do nothing.
 
 use std::time::Duration;
 
@@ -26,14 +25,14 @@ fn take(_part: &str) -> Option<Duration> {
     None
 }
 
-/// The thread stands still, if that is asked for.
+/// Blocks the thread, if a fault asks for that.
 pub fn stall(part: &str) {
     if let Some(wanted) = take(part) {
         std::thread::sleep(wanted);
     }
 }
 
-/// The task stands still, if that is asked for; its thread does other things.
+/// Suspends the task, if a fault asks for that; its thread runs other tasks.
 pub async fn hang(part: &str) {
     if let Some(wanted) = take(part) {
         tokio::time::sleep(wanted).await;

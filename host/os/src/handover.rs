@@ -1,4 +1,4 @@
-//! The sockets for load balancers outlive the daemon for a moment, so that the next one takes them over.
+//! The sockets for load balancers outlive the daemon for a short time, so that the next daemon takes them over.
 //!
 //! ```text
 //!   daemon ──sockets──▶ holder            daemon ends, or is killed:
@@ -8,11 +8,12 @@
 //!                         │
 //!                         └── none within some seconds: the holder ends, and probes are refused
 //! ```
-//! The holder is this very program, which does nothing but hold descriptors. It is there before it is needed,
-//! because a daemon that is killed gives nothing away. It is the same mechanism for an end that was planned, with
-//! and without a service manager. What was looked at instead: systemd's file-descriptor store does the same for
-//! those who have systemd, not for a container or a `kill -9` by hand, and not across `stop` and `start`;
-//! `SO_REUSEPORT` lets two daemons listen, but what waits in the queue of the one that ends is reset.
+//! The holder is this same program, and does nothing but hold descriptors. It is started before it is needed,
+//! because a daemon that is killed cannot hand over anything. The mechanism is the same for a planned exit, with
+//! and without a service manager. Alternatives that were considered: systemd's file descriptor store requires
+//! systemd, so it helps neither in a container nor after a manual `kill -9`, and it does not survive `stop`
+//! followed by `start`; with `SO_REUSEPORT` two daemons can listen, but connections in the queue of the one that
+//! exits are reset.
 
 mod descriptors;
 pub mod holder;
@@ -33,9 +34,9 @@ use crate::at_most;
 use crate::socket::Address;
 use crate::spawn::program::this_program;
 
-/// The holder answers within this, or is given up.
+/// The holder must answer within this time.
 const HOLDER_ANSWERS: Duration = at_most!(Duration::from_secs(1));
-/// A holder that has ended is replaced after this.
+/// A holder that has exited is replaced after this time.
 const HOLD_AGAIN: Duration = Duration::from_secs(1);
 
 fn place(root: &Path) -> PathBuf {
@@ -58,11 +59,11 @@ pub struct Inherited {
 }
 
 impl Inherited {
-    /// Takes the sockets that the last daemon of this root listened on, if they are still held. The caller
-    /// has the root's lock.
+    /// Takes the sockets that the last daemon of this root listened on, if they are still held. The caller must
+    /// hold the root's lock.
     pub fn take(root: &Path) -> Self {
         Self::ask(&place(root)).unwrap_or_else(|error| {
-            // Nobody holds any, which is the usual case.
+            // No holder, which is the usual case.
             if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) {
                 tracing::warn!(%error, "the sockets of the last daemon cannot be taken over");
             }
@@ -79,16 +80,16 @@ impl Inherited {
         Ok(Self { sockets, holder: Some(holder) })
     }
 
-    /// A socket that listens there already.
+    /// A held socket that already listens on this address.
     pub fn listening_on(&self, address: SocketAddr) -> Option<TcpListener> {
-        // Any free port is another one each time.
+        // With port 0 the port differs each time.
         let mut sockets = self.sockets.iter().filter(|_| address.port() != 0);
         let found = sockets.find(|socket| socket.local_addr().is_ok_and(|local| local == address))?;
         found.try_clone().ok()
     }
 
-    /// Gives up what is not for these addresses. What the holder has besides would keep others from being
-    /// bound, so it ends if all is not as it was.
+    /// Closes the sockets that are not for these addresses. The holder's copies would keep others from binding, so
+    /// the holder is ended if the addresses have changed.
     pub fn only_for(&mut self, addresses: &[SocketAddr]) {
         let count = self.sockets.len();
         self.sockets.retain(|socket| socket.local_addr().is_ok_and(|local| addresses.contains(&local)));
@@ -97,10 +98,10 @@ impl Inherited {
         }
     }
 
-    /// The sockets are in good hands: the last daemon's holder ends.
+    /// The sockets have been taken over: the last daemon's holder exits.
     pub fn dismiss_holder(&mut self) {
         let Some(mut holder) = self.holder.take() else { return };
-        // It closes the line as it ends. One that hangs is left alone.
+        // It closes the connection when it exits. A holder that hangs is left alone.
         let ended = holder.write_all(&[holder::DONE]).and_then(|()| holder.read(&mut [0]));
         if let Err(error) = ended {
             tracing::debug!(%error, "the holder of the last daemon does not end");
@@ -108,7 +109,7 @@ impl Inherited {
     }
 }
 
-/// Sockets are held for the next daemon as long as this is not dropped, and for a moment after that.
+/// Sockets are held for the next daemon until this is dropped, and for a short time after that.
 #[derive(Debug)]
 pub struct Held {
     keeping: JoinHandle<()>,
@@ -151,7 +152,7 @@ impl Drop for Held {
 
 struct Holder {
     child: tokio::process::Child,
-    /// Closed by the end of the daemon, however it ends.
+    /// Closed when the daemon ends, however it ends.
     _line: UnixStream,
 }
 

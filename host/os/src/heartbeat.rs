@@ -1,11 +1,10 @@
-//! Proof that the core turns.
+//! The heartbeat of the core's loop.
 //!
-//! The driver beats at every turn of its loop, and at least every
-//! [`Heartbeat::BEAT`]. A health answer is only yes while the last beat is fresh:
-//! a core that has stopped turning must never leave a stale yes behind.
+//! The driver beats in every iteration of its loop, and at least every [`Heartbeat::BEAT`]. A health answer is
+//! positive only while the last beat is fresh: a stalled core must never leave a stale positive answer behind.
 //!
-//! Time during which the machine was suspended does not count: nobody could turn
-//! then, and a machine that wakes up must not say no because of it.
+//! Time during which the machine was suspended does not count: nothing could run then, and a machine that resumes
+//! must not answer 503 because of it.
 //!
 //! A process that was stopped for a moment (a container that is paused, a virtual machine that is moved) has
 //! probes waiting when it goes on, and a picture from before. A core whose beat came late needs another
@@ -22,7 +21,7 @@ use bellwether_core::moment::Moment;
 
 use crate::clock::Clock;
 
-/// Shared between the driver, which beats, and those who ask.
+/// Shared between the driver, which beats, and its readers.
 #[derive(Debug, Clone)]
 pub struct Heartbeat(Arc<Beats>);
 
@@ -47,35 +46,35 @@ impl Heartbeat {
     pub const BEAT: Duration = Duration::from_millis(250);
     /// Without a beat for this long, the core counts as stalled.
     pub const STALE: Duration = Duration::from_secs(2);
-    /// A beat that comes after so long is late.
+    /// A beat that comes after this time is late.
     const LATE: Duration = Duration::from_millis(500);
     /// A thread that means to beat once a second and has not for so long has stood still.
     const STOOD_STILL: Duration = Duration::from_millis(1_500);
     /// After a late beat, what has happened meanwhile is known within this.
     const CAUGHT_UP: Duration = Duration::from_millis(200);
 
-    /// The core has turned.
+    /// Records a beat of the core.
     pub fn beat(&self, clock: Clock) {
         self.beat_at(clock.awake());
     }
 
-    /// There is nothing to do: no beat is owed until the next one.
+    /// There is nothing to do: no beat is due until the next one.
     pub fn rest(&self) {
         self.0.last.store(Moment::NEVER.as_micros(), Ordering::Release);
     }
 
-    /// The last beat; far in the future while at rest.
+    /// The time of the last beat; far in the future while the core is idle.
     pub fn last(&self) -> Moment {
         Moment::from_micros(self.0.last.load(Ordering::Acquire))
     }
 
-    /// Whether it has ever beaten.
+    /// Whether there has been a beat.
     pub fn has_begun(&self) -> bool {
         self.0.last.load(Ordering::Acquire) != i64::MIN
     }
 
-    /// Whether the core has not turned for a while and may turn again at any moment, or has just done so: what
-    /// the picture says may be old, and will soon be known.
+    /// Whether the core has been stalled for a while and may continue at any moment, or has just done so: the
+    /// snapshot may be old and will soon be updated.
     pub fn is_catching_up(&self, clock: Clock) -> bool {
         self.is_catching_up_at(clock.awake())
     }
@@ -115,9 +114,10 @@ impl Heartbeat {
         self.alive_at(clock.awake())
     }
 
-    /// The core has turned at that moment of [`Clock::awake`]: later than now, it counts as alive until then.
+    /// Records a beat at this moment of [`Clock::awake`]. If it is in the future, the core counts as alive until
+    /// then.
     pub fn beat_at(&self, awake: Moment) {
-        // First that it is late: whoever sees the beat sees this, too.
+        // The late beat is recorded first: a reader that sees the beat sees this as well.
         if self.has_begun() && awake.since(self.last()) >= Self::LATE {
             self.0.late.store(awake.as_micros(), Ordering::Release);
         }
@@ -154,7 +154,7 @@ mod tests {
         let usual = start + Heartbeat::BEAT;
         heartbeat.beat_at(usual);
         assert!(!heartbeat.is_catching_up_at(usual + Heartbeat::BEAT));
-        // It stands still: it may go on at any moment, or it is stale and that is said.
+        // It is stalled: either it will continue at any moment, or it is stale and reported as such.
         assert!(heartbeat.is_catching_up_at(usual + Heartbeat::LATE));
         assert!(!heartbeat.is_catching_up_at(usual + Heartbeat::STALE));
         for pause in [Heartbeat::LATE, Heartbeat::STALE * 10] {

@@ -1,14 +1,14 @@
-//! Names and their addresses: look-ups that hold up nothing else.
+//! Name resolution that does not delay anything else.
 //!
 //! ```text
 //!   asked ──▶ under way already? ──▶ waits for that answer ─────────────────────────┐
 //!               │ no                                                                ▼
 //!               └──▶ a place of the asker's share, a thread ──▶ getaddrinfo ──▶ answer for all who wait
 //! ```
-//! The system's resolver blocks its thread until it gives up, which takes it 10 s and more while a name
-//! server is silent, and nothing can end it sooner. Therefore look-ups have threads that do nothing else,
-//! a name keeps one of them at most, an asker keeps a few, names that were slow last time leave some
-//! threads to all others, and checkers leave some to the daemon itself. An asker waits no longer than it said.
+//! The system's resolver blocks its thread until it gives up, which takes 10 s or more while a name server does not
+//! respond, and it cannot be interrupted. Therefore look-ups have their own threads; a name uses at most one of
+//! them, a requester a few; names that were slow last time leave some threads to all others; and checkers leave
+//! some to the daemon itself. A requester waits no longer than its deadline.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -21,29 +21,29 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
-/// Look-ups at once.
+/// The maximum number of concurrent look-ups.
 const THREADS: usize = 64;
-/// Of these, so many for checkers and restart scripts; the others are for the daemon's own requests.
+/// Of these, the number for checkers and restart scripts; the others are for the daemon's own requests.
 const FOR_CHECKERS: usize = 56;
-/// Of those, so many for names that were slow last time.
+/// Of those, the number for names that were slow last time.
 const FOR_SLOW: usize = 48;
-/// Of one asker at once.
+/// The maximum for one requester at the same time.
 const SHARE: usize = 4;
-/// A name that took longer is slow.
+/// A name that takes longer is slow.
 const SLOW: Duration = Duration::from_secs(2);
-/// Slow names that are remembered.
+/// The maximum number of slow names that are remembered.
 const REMEMBERED: usize = 4_096;
-/// Longer than any daemon runs: threads do not end.
+/// Longer than any daemon runs, so the threads do not end.
 const NEVER_IDLE: Duration = Duration::from_hours(24 * 365 * 10);
 
-/// What one asker may have under way at once. Cheap to clone; all clones are the same share.
+/// Limits the concurrent look-ups of one requester. Cheap to clone; all clones are the same share.
 #[derive(Debug, Clone)]
 pub struct Share {
     places: Arc<Semaphore>,
     of_the_daemon: bool,
 }
 
-/// That of a checker.
+/// The share of a checker.
 impl Default for Share {
     fn default() -> Self {
         Self { places: Arc::new(Semaphore::new(SHARE)), of_the_daemon: false }
@@ -51,20 +51,20 @@ impl Default for Share {
 }
 
 impl Share {
-    /// For requests of the daemon's own. No checker takes the places that they need.
+    /// For the daemon's own requests. They have places that no checker can use.
     pub fn of_the_daemon() -> Self {
         Self { of_the_daemon: true, ..Self::default() }
     }
 }
 
-/// Makes the first thread; without this call the first look-up does.
+/// Creates the first thread; otherwise the first look-up does.
 pub fn start() {
     LazyLock::force(&NAMES);
 }
 
 static NAMES: LazyLock<Option<Names>> = LazyLock::new(|| Names::start(by_the_system));
 
-/// Looks a name up by the system's resolver, until `by` at most. The addresses have the port 0.
+/// Resolves a name with the system's resolver, until `by` at most. The addresses have the port 0.
 pub async fn look_up(host: &str, share: &Share, by: Instant) -> io::Result<Vec<SocketAddr>> {
     let Some(names) = &*NAMES else { return Err(io::Error::other("the system gives no thread for it")) };
     names.look_up(host, share, by).await
@@ -75,14 +75,14 @@ fn by_the_system(host: &str) -> io::Result<Vec<SocketAddr>> {
 }
 
 type Resolve = fn(&str) -> io::Result<Vec<SocketAddr>>;
-/// Of an error, what can be told to several askers.
+/// The part of an error that can be reported to several requesters.
 type Answer = Result<Vec<SocketAddr>, (io::ErrorKind, String)>;
 
 struct Names(Arc<Inner>);
 
 struct Inner {
     resolve: Resolve,
-    /// Its threads are the look-ups'. Only [`Drop`] takes it.
+    /// The runtime whose threads do the look-ups. Only [`Drop`] takes it.
     pool: Option<Runtime>,
     places: Arc<Semaphore>,
     checker_places: Arc<Semaphore>,
@@ -97,7 +97,7 @@ struct Known {
 }
 
 impl Names {
-    /// Nothing if the system gives no threads.
+    /// Returns `None` if the system provides no threads.
     fn start(resolve: Resolve) -> Option<Self> {
         let pool = Builder::new_current_thread()
             .max_blocking_threads(THREADS)
@@ -106,7 +106,7 @@ impl Names {
             .build()
             .inspect_err(|error| tracing::error!(%error, "there are no threads for look-ups of names"))
             .ok()?;
-        // With one thread that stays, look-ups go on if the system gives no further ones.
+        // With one permanent thread, look-ups continue if the system provides no further ones.
         spawn(&pool, || {});
         let checker_places = Arc::new(Semaphore::new(FOR_CHECKERS));
         let places = Arc::new(Semaphore::new(THREADS));
@@ -134,7 +134,7 @@ impl Names {
         answer.unwrap_or_else(|| Ok(Vec::new())).map_err(|(kind, why)| io::Error::new(kind, why))
     }
 
-    /// Unless somebody else has begun the same meanwhile.
+    /// Unless another requester has started the same look-up in the meantime.
     fn begin(&self, host: &str, permits: Permits) -> watch::Receiver<Option<Answer>> {
         let mut known = self.0.known();
         if let Some(told) = known.under_way.get(host) {
@@ -152,9 +152,9 @@ impl Names {
     }
 }
 
-/// Without a thread the work is done by the next one that there is.
+/// Without a new thread, the next free one does the work.
 fn spawn(pool: &Runtime, work: impl FnOnce() + Send + 'static) {
-    // tokio panics if the system gives no thread. Its queue, where the work is already, is whole then.
+    // tokio panics if the system provides no thread. Its queue, which already holds the work, is intact then.
     let spawned = catch_unwind(AssertUnwindSafe(|| drop(pool.spawn_blocking(work))));
     if spawned.is_err() {
         tracing::error!("the system gives no thread for look-ups of names");
@@ -176,7 +176,7 @@ impl Drop for Inner {
     }
 }
 
-/// What a look-up needs, and keeps until the system's resolver has returned.
+/// The permits that a look-up holds until the system's resolver has returned.
 struct Permits {
     _of_share: OwnedSemaphorePermit,
     _of_slow: Option<OwnedSemaphorePermit>,
@@ -193,7 +193,7 @@ impl Permits {
         let of_share = acquire(&share.places).await?;
         let is_slow = !share.of_the_daemon && inner.known().slow.contains(host);
         let of_slow = if is_slow { Some(acquire(&inner.slow_places).await?) } else { None };
-        // Behind the slow ones: one that waits for a place among those keeps none from others.
+        // After the place for slow names: a look-up that waits for one of those takes no place from others.
         let of_checkers =
             if share.of_the_daemon { None } else { Some(acquire(&inner.checker_places).await?) };
         let place = acquire(&inner.places).await?;
@@ -227,7 +227,7 @@ impl Flight {
     }
 }
 
-/// However it ends, the next who asks is not sent to it.
+/// However it ends, the next requester does not join it.
 impl Drop for Flight {
     fn drop(&mut self) {
         self.inner.known().under_way.remove(&self.host);
@@ -241,7 +241,7 @@ mod tests {
     use std::sync::Condvar;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// Names that end in `.silent` are answered for once the gate is open.
+    /// Names that end in `.silent` are answered only once the gate is open.
     static GATE: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
     static ASKED: AtomicUsize = AtomicUsize::new(0);
 
@@ -261,7 +261,8 @@ mod tests {
     #[tokio::test]
     async fn silent_names_keep_no_thread_from_others_and_each_keeps_one_at_most() {
         let names = Names::start(resolve).unwrap();
-        // One asker that looks up many, and many askers with one name each, of which two have the same.
+        // One requester that looks up many names, and many requesters with one name each, two of which have the
+        // same name.
         let hog = Share::default();
         let many: Vec<String> = (0..2 * SHARE).map(|n| format!("{n}.hog.silent")).collect();
         let shares: Vec<Share> = (0..30).map(|_| Share::default()).collect();
@@ -275,13 +276,13 @@ mod tests {
             assert!(is_pending(wait).await);
         }
         assert_eq!(names.0.known().under_way.len(), SHARE + 15);
-        // Others are answered meanwhile, also by the asker's own deadline.
+        // Others are answered in the meantime, within the requester's own deadline.
         let found = names.look_up("fine.example", &Share::default(), ample()).await.unwrap();
         assert_eq!(found, [SocketAddr::from(([192, 0, 2, 1], 0))]);
         let soon = Instant::now() + Duration::from_millis(50);
         let late = names.look_up("0.silent", &Share::default(), soon).await.unwrap_err();
         assert_eq!(late.kind(), io::ErrorKind::TimedOut);
-        // Whoever has gone away leaves the look-up behind, and whoever comes back joins it.
+        // A requester that gives up leaves its look-up running, and joins it when it asks again.
         drop(waiting);
         let again = names.look_up("0.silent", &shares[0], ample());
         let mut again = Box::pin(again);

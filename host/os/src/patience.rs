@@ -1,7 +1,7 @@
-//! How long the daemon waits for what takes no time where everything works.
+//! Deadlines for operations that are immediate on a healthy system.
 
-/// A deadline for what is immediate on a healthy machine. In the unit tests of the crate that uses it, which
-/// share a machine with compilers and with each other, it is twenty times as long.
+/// A deadline for an operation that is immediate on a healthy machine. It is twenty times as long in the unit tests
+/// of the crate that uses it, because they share a machine with compilers and with each other.
 #[macro_export]
 macro_rules! at_most {
     ($usual:expr) => {

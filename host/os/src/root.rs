@@ -1,4 +1,4 @@
-//! The folder that the daemon lives in: made ready, and held by one daemon alone.
+//! The daemon's folder: prepared, and locked by one daemon.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
-/// The operator's folders: everybody on the host may see what is in force.
+/// The operator's folders: all users of the host may read the active configuration.
 const OPEN: [&str; 3] = ["checkers", "restart-scripts", "modules"];
-/// The daemon's own: what applications write may be anybody's secret.
+/// The daemon's own folders: what applications write may be secret.
 const CLOSED: [&str; 2] = ["state", "logs"];
 
-/// Between two tries to take the lock.
+/// The interval between two attempts to take the lock.
 const LOOK: Duration = Duration::from_millis(2);
 
 /// The file that says which process holds the root.
@@ -39,9 +39,7 @@ pub enum RootError {
     /// The root cannot be written.
     #[error("{} cannot be written", root.display())]
     NotWritable {
-        /// Which folder.
         root: PathBuf,
-        /// What the system says.
         #[source]
         source: io::Error,
     },
@@ -51,7 +49,7 @@ pub enum RootError {
         /// The process id of the other daemon; 0 if it is not known.
         pid: u32,
     },
-    /// The preparation itself broke off.
+    /// The preparation itself was interrupted.
     #[error(transparent)]
     Interrupted(#[from] tokio::task::JoinError),
 }
@@ -66,8 +64,8 @@ pub fn prepare(root: &Path, state: Option<&Path>) -> Result<(PathBuf, RootLock),
     prepare_within(root, state, patience)
 }
 
-/// The same, beside what else the daemon does as it starts. Returns nothing if `end` completes while the
-/// lock of an earlier daemon is waited for.
+/// The same, while the daemon does other work at its start. Returns `None` if `end` completes while waiting for the
+/// lock of an earlier daemon.
 pub async fn prepare_unless(
     root: &Path,
     state: Option<&Path>,
@@ -89,7 +87,7 @@ pub async fn prepare_unless(
     }
 }
 
-/// The same, with a patience that is asked for at each try that is refused.
+/// The same, with a time limit that is asked for at each failed attempt.
 fn prepare_within(
     root: &Path,
     state: Option<&Path>,
@@ -122,11 +120,11 @@ fn prepare_within(
     Ok((root, RootLock { root: whole, file }))
 }
 
-/// Makes `to`, and `from` a link to it. What is there already stays as it is, or is said.
+/// Creates `to`, and makes `from` a link to it. Existing entries are left unchanged, or reported.
 fn link(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     let to = to.canonicalize()?;
-    // Folders that an earlier daemon made and that hold nothing are in nobody's way.
+    // Empty folders that an earlier daemon created do no harm.
     if from.symlink_metadata().is_ok_and(|found| found.is_dir()) && fs::remove_dir(from).is_err() {
         let text = format!(
             "{} is a folder and not empty: move what is in it to {}, then remove it",
@@ -164,7 +162,7 @@ fn lock(
     let opened =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
     let opened = match opened {
-        // A lock needs no writing (flock(2)): a disk that has turned read-only is no reason not to run.
+        // A lock needs no write access (flock(2)): the daemon can run although the disk has become read-only.
         Err(error) if is_read_only(&error) => File::open(path),
         opened => opened,
     };
@@ -203,15 +201,15 @@ fn take(
     }
 }
 
-/// How it stands with the daemon that took the lock last.
+/// The state of the daemon that took the lock last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Holder {
-    /// It runs.
+    /// The process is running.
     Alive,
-    /// It is ending: it was killed, and the system has not finished with it.
+    /// It was killed, and the kernel has not finished its exit.
     Ending,
-    /// It has ended. One that was killed in the middle of a start leaves a child that holds its lock
-    /// until it has become a program. No daemon may begin before that: it would not know of it.
+    /// It has ended. A daemon that was killed in the middle of a start leaves a child that holds its lock until the
+    /// child executes its program. The next daemon must not start before that: it would not know about the child.
     Gone,
 }
 
@@ -221,7 +219,6 @@ impl Holder {
         Self::from_status(&status)
     }
 
-    /// From `/proc/PID/status` (`proc_pid_status(5)`).
     fn from_status(status: &str) -> Self {
         let field = |name: &str| {
             status.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
@@ -232,7 +229,7 @@ impl Holder {
             .into_iter()
             .filter_map(field)
             .any(|pending| u64::from_str_radix(pending, 16).is_ok_and(|pending| pending & SIGKILL_BIT != 0));
-        // What ends has given back its memory already.
+        // An exiting process has already released its memory.
         let emptied = field("VmSize").is_none();
         if dying || killed || emptied { Self::Ending } else { Self::Alive }
     }
@@ -241,8 +238,8 @@ impl Holder {
 /// Signal 9 in a set of signals.
 const SIGKILL_BIT: u64 = 1 << (9 - 1);
 
-/// How long a daemon that starts waits for the lock. One that runs may have been told to end an
-/// instant ago, and is soon done; or it is to go on, and a person is told so before long.
+/// How long a starting daemon waits for the lock. A running daemon may have been asked to exit a moment ago, and
+/// will soon be done; or it is meant to continue, and then the error has to be reported soon.
 fn patience(holder: Holder) -> Duration {
     match holder {
         Holder::Alive => Duration::from_secs(2),
@@ -254,7 +251,7 @@ fn is_read_only(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::ReadOnlyFilesystem
 }
 
-/// Nothing if the other has only just begun.
+/// `None` if the other daemon has only just started.
 fn holder(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.rewind().ok()?;
@@ -266,8 +263,8 @@ fn holder(file: &mut File) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// As the daemon after the one that has just ended. A program that another test starts at this moment
-    /// has a copy of its lock until it is loaded (fork(2), then execve(2)).
+    /// As the daemon after one that has just ended. A program that another test starts at this moment has a copy of
+    /// its lock until it is loaded (fork(2), then execve(2)).
     fn prepare_next(root: &Path, state: Option<&Path>) -> Result<(PathBuf, RootLock), RootError> {
         let until = Instant::now() + Duration::from_secs(60);
         loop {
@@ -308,7 +305,7 @@ mod tests {
         let second = std::thread::spawn({
             let root = root.path().to_owned();
             let patience = move |_: Holder| {
-                // Nobody hears of any but the first.
+                // Only the first of several errors is reported.
                 let _ = refused.send(());
                 Duration::MAX
             };
@@ -364,7 +361,7 @@ mod tests {
         let (root, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let state = place.path().join("lib/bellwether");
         drop(prepare(root.path(), None).unwrap());
-        // The lock of the daemon before lies in the root's own folder.
+        // The lock of the previous daemon is in the root's own folder.
         let refused = prepare_next(root.path(), Some(&state)).unwrap_err();
         let RootError::NotWritable { source, .. } = refused else { panic!("{refused}") };
         assert!(source.to_string().contains("move what is in it"), "{source}");
@@ -374,7 +371,7 @@ mod tests {
             assert!(state.join("state/daemon.lock").is_file());
             assert!(root.path().join("state").is_symlink() && root.path().join("logs").is_symlink());
         }
-        // And without being told again.
+        // And without another request.
         drop(prepare_next(root.path(), None).unwrap());
         let elsewhere = place.path().join("elsewhere");
         let refused = prepare_next(root.path(), Some(&elsewhere)).unwrap_err();

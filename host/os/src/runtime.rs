@@ -1,9 +1,8 @@
 //! The threads of the daemon's own runtime.
 //!
-//! All of them are made at the start, and none ends: a process that may make no
-//! further thread later on (the limit of its user or of its control group is
-//! reached, there is no memory for a stack) goes on as before, and what needs a
-//! thread for a while waits for one of these.
+//! All of them are created at the start, and none exits: a process that cannot create threads later (the limit of
+//! its user or of its control group is reached, or there is no memory for a stack) continues as before, and work
+//! that needs a thread for a while waits for one of these.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -11,12 +10,12 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// One is the core's, for good; the others are for what waits for the disk or for a program: compilers,
-/// readers of files, starts.
+/// One is permanently used by the core; the others are for work that waits for the disk or for a program:
+/// compilers, readers of files, starts.
 const BLOCKING: usize = 17;
-/// They are there at once, or not to be had.
+/// All threads exist within this time, or cannot be created.
 const READY_WITHIN: Duration = Duration::from_secs(1);
-/// Longer than any daemon runs: threads do not end.
+/// Longer than any daemon runs, so the threads do not end.
 const NEVER_IDLE: Duration = Duration::from_hours(24 * 365 * 10);
 
 /// The runtime that the daemon runs on.

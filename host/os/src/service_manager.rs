@@ -1,7 +1,7 @@
-//! What systemd is told, if it started us (`sd_notify(3)`).
+//! Messages to systemd, if it started the daemon (`sd_notify(3)`).
 //!
-//! `NOTIFY_SOCKET` stays in our own environment and is in nobody else's:
-//! commands and compilers are started with an environment of their own.
+//! `NOTIFY_SOCKET` stays in the daemon's own environment: commands and compilers are started with another
+//! environment.
 
 use std::path::Path;
 use std::time::Duration;
@@ -19,40 +19,40 @@ pub struct ServiceManager {
 }
 
 impl ServiceManager {
-    /// As our environment tells: `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
+    /// From the environment: `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
     pub fn from_environment() -> Self {
         let listens = std::env::var_os("NOTIFY_SOCKET").is_some();
         Self { listens, watchdog: sd_notify::watchdog_enabled().filter(|_| listens) }
     }
 
-    /// The daemon answers honestly, and what is in the files is in force.
+    /// The daemon answers correctly, and the configuration is active.
     pub fn ready(self) {
         self.tell(&[NotifyState::Ready]);
     }
 
-    /// The files are being read again; [`ready`](Self::ready) says when that is done.
+    /// The files are being reloaded; [`ready`](Self::ready) reports when that is done.
     pub fn reloading(self) {
         if let Ok(now) = NotifyState::monotonic_usec_now() {
             self.tell(&[NotifyState::Reloading, now]);
         }
     }
 
-    /// The daemon ends.
+    /// The daemon is shutting down.
     pub fn stopping(self) {
         self.tell(&[NotifyState::Stopping]);
     }
 
-    /// It takes longer, and within this time it will be said again or be over.
+    /// The shutdown takes longer; within this time, this is called again or the daemon exits.
     pub fn patience(self, duration: Duration) {
         self.tell(&[NotifyState::ExtendTimeoutUsec(u32::try_from(duration.as_micros()).unwrap_or(u32::MAX))]);
     }
 
-    /// One line for `systemctl status`.
+    /// Sets the line that `systemctl status` shows.
     pub fn status(self, line: &str) {
         self.tell(&[NotifyState::Status(line)]);
     }
 
-    /// Everything is alive.
+    /// Resets systemd's watchdog (`WATCHDOG=1`).
     pub fn alive(self) {
         if self.watchdog.is_some() {
             self.tell(&[NotifyState::Watchdog]);

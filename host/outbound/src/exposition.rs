@@ -117,12 +117,12 @@ impl Sources {
             [(NONE, number(queue as u64))],
         )?;
         let events = number(counts.core.events.get());
-        page.counter("bellwether_core_events", "Events that the core has taken in", None, [(NONE, events)])?;
+        page.counter("bellwether_core_events", "Events that the core has handled", None, [(NONE, events)])?;
         let busy = counts.core.busy.seconds();
         let help = "Time that the core and its loop spent on events";
         page.counter("bellwether_core_busy_seconds", help, SECONDS, [(NONE, busy)])?;
         let lag = counts.core.lag.read();
-        let help = "How late the timers of the core's loop were";
+        let help = "Delay of the timers of the core's loop";
         page.histogram("bellwether_core_lag_seconds", help, [(NONE, lag)])
     }
 }
@@ -136,7 +136,7 @@ impl Page<'_> {
             let series = move |module: &Arc<ModuleView>| (of_module(module.name.as_str()), value(module));
             snapshot.modules.iter().map(series).collect::<Vec<_>>()
         };
-        let help = "1 if load balancers are told to send requests";
+        let help = "1 if the health check passes";
         self.gauge("bellwether_module_ready", help, None, each(|module| yes(module.ready)))?;
         let states = snapshot.modules.iter().flat_map(|module| {
             StateName::ALL.iter().map(|state| {
@@ -162,7 +162,7 @@ impl Page<'_> {
         self.counter("bellwether_restarts", "Automatic restarts", None, restarts)?;
         let incidents =
             modules.iter().map(|(name, module)| (of_module(name.as_str()), number(module.incidents.get())));
-        let help = "Verdicts that turned down while the application should be alive";
+        let help = "Checkers that went down while the application should be running";
         self.counter("bellwether_incidents", help, None, incidents)?;
         let plans = modules.iter().flat_map(|(name, module)| {
             by_result(Some(name.as_str()), &PLAN_RESULTS, module.plans.iter().map(Count::get))
@@ -187,7 +187,7 @@ impl Page<'_> {
                 })
             })
         });
-        let help = "1 for what the runs of the checker add up to";
+        let help = "1 for the verdict of the checker";
         self.gauge("bellwether_checker_verdict", help, None, verdicts)
     }
 
@@ -208,18 +208,18 @@ impl Page<'_> {
                 (labels, number(runs.get()))
             })
         });
-        self.counter("bellwether_check_runs", "Runs of checkers, by what they saw", None, runs)?;
+        self.counter("bellwether_check_runs", "Runs of checkers, by result", None, runs)?;
         let took = checkers.iter().map(|((module, checker), counts)| {
             (of_checker(module.as_str(), checker.as_str()), counts.took.read())
         });
-        self.histogram("bellwether_check_duration_seconds", "How long runs of checkers took", took)?;
+        self.histogram("bellwether_check_duration_seconds", "Duration of checker runs", took)?;
         let cpu = each(|counts| counts.spent.cpu.seconds());
         self.counter("bellwether_check_cpu_seconds", "CPU time of component checkers", SECONDS, cpu)?;
         let memory = each(|counts| number(counts.spent.memory.load(std::sync::atomic::Ordering::Relaxed)));
-        let help = "Most memory that the last run of a component checker had";
+        let help = "Peak memory of the last run of a component checker";
         self.gauge("bellwether_check_memory_bytes", help, BYTES, memory)?;
         let refusals = each(|counts| number(counts.spent.refusals.get()));
-        let help = "What component checkers wanted and were not granted";
+        let help = "Accesses of component checkers that were not granted";
         self.counter("bellwether_check_refusals", help, None, refusals)
     }
 
@@ -232,14 +232,14 @@ impl Page<'_> {
         self.gauge("bellwether_journal_waiting", "Records that wait for the disk", None, [(NONE, waiting)])?;
         let help = "Records that could not be kept since the journal was last written";
         self.gauge("bellwether_journal_lost", help, None, [(NONE, number(health.lost))])?;
-        let help = "How long the last batch of records took to write";
+        let help = "Duration of writing the last batch of records";
         let took = health.last_batch.as_secs_f64();
         self.gauge("bellwether_journal_last_batch_seconds", help, SECONDS, [(NONE, took)])
     }
 
     fn files(&mut self, counts: &Counts, components: ComponentCounts) -> fmt::Result {
         let reloads = by_result(None, &RELOAD_RESULTS, counts.reloads.iter().map(Count::get));
-        self.counter("bellwether_reloads", "Files that were taken over, or not", None, reloads)?;
+        self.counter("bellwether_reloads", "Files that were activated or rejected", None, reloads)?;
         let quarantines = number(counts.quarantines.get());
         let help = "Component versions that were quarantined";
         self.counter("bellwether_quarantines", help, None, [(NONE, quarantines)])?;
@@ -268,7 +268,7 @@ impl Page<'_> {
                 (vec![("target", target.to_string()), ("result", result.to_owned())], load(count))
             })
         });
-        self.counter("bellwether_notification_tries", "Tries to deliver notifications", None, tries)?;
+        self.counter("bellwether_notification_tries", "Attempts to deliver notifications", None, tries)?;
         let given_up = targets.iter().map(|(target, _, counts)| (labels(target), load(&counts.given_up)));
         let help = "Notifications that could not be delivered";
         self.counter("bellwether_notifications_given_up", help, None, given_up)?;
@@ -287,7 +287,7 @@ impl Page<'_> {
         });
         self.counter("bellwether_telemetry_exports", "Requests to the collector", None, tries)?;
         let lost = number(counts.not_exported.get());
-        let help = "Records that the collector does not want";
+        let help = "Records that the collector rejected";
         self.counter("bellwether_telemetry_records_refused", help, None, [(NONE, lost)])
     }
 
@@ -298,7 +298,7 @@ impl Page<'_> {
         let one = |value: Option<f64>| value.map(|value| (NONE, value));
         self.gauge("process_resident_memory_bytes", "Resident memory", BYTES, one(own.memory))?;
         self.gauge("process_open_fds", "Open file descriptors", None, one(own.open_files))?;
-        self.gauge("process_max_fds", "Most file descriptors allowed", None, one(own.max_open_files))?;
+        self.gauge("process_max_fds", "Maximum number of file descriptors", None, one(own.max_open_files))?;
         self.gauge("process_threads", "Threads", None, one(own.threads))?;
         let help = "Start of the process, in seconds after the Unix epoch";
         self.gauge("process_start_time_seconds", help, SECONDS, one(own.started))?;

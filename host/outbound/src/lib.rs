@@ -1,4 +1,4 @@
-//! What the daemon sends out, or lets others collect: notifications, telemetry, the metrics page.
+//! Data that the daemon sends, or lets others collect: notifications, telemetry, the metrics page.
 
 pub mod exposition;
 pub mod notify;

@@ -305,18 +305,18 @@ impl Notify {
             Ok(partly) => {
                 match &partly {
                     None => tracing::info!(%target, "notified"),
-                    Some(why) => tracing::warn!(%target, "notified, but for some: {why}"),
+                    Some(why) => tracing::warn!(%target, "delivered, except to some recipients: {why}"),
                 }
                 self.board.not_all(&target, partly);
                 self.handle(Event::Delivered { target: &target });
             }
             Err(NotDelivered { why, partly: true, .. }) => {
-                tracing::warn!(%target, "notified, and to be tried again for some: {why}");
+                tracing::warn!(%target, "delivered, and retried for some recipients: {why}");
                 let jitter = fastrand::f64();
                 self.handle(Event::Deferred { target: &target, why, jitter });
             }
             Err(NotDelivered { why, retry_after, .. }) => {
-                tracing::warn!(%target, "not notified, to be tried again: {why}");
+                tracing::warn!(%target, "not delivered, and retried: {why}");
                 let jitter = fastrand::f64();
                 self.handle(Event::Failed { target: &target, why, retry_after, jitter });
             }
@@ -327,7 +327,7 @@ impl Notify {
         self.board.count_given_up(target);
         let spec = self.settings.targets.iter().find(|spec| spec.name == *target);
         let after = spec.map_or_else(String::new, |spec| plain(spec.policy.give_up));
-        let message = format!("`{target}` could not be notified for {after}, abandoned: {title} ({why})");
+        let message = format!("`{target}` could not be reached for {after}, abandoned: {title} ({why})");
         Recorder::new(self.settings.events.clone()).say(message).await;
     }
 
@@ -361,7 +361,7 @@ impl Notify {
 async fn missed(journal: &Journal, after: u64) -> Vec<Entry> {
     let query = RecordQuery { after: Some(after), limit: MISSED, ..RecordQuery::default() };
     journal.records(query).await.unwrap_or_else(|error| {
-        tracing::error!(%error, "what happened meanwhile cannot be read: it may not be told");
+        tracing::error!(%error, "events in the meantime cannot be read: notifications of them may be missing");
         Vec::new()
     })
 }

@@ -6,8 +6,8 @@
 //!      ▲ taken: the next batch     not taken: the same again, later and later
 //!      └── state/telemetry.json: the last record that was taken
 //! ```
-//! Tasks of their own, which nobody waits for. The journal itself is the queue: nothing grows here
-//! while the collector is away, and a daemon that was killed goes on behind the last record taken.
+//! Separate tasks, which nothing waits for. The journal itself is the queue: nothing accumulates here while the
+//! collector is unavailable, and the next daemon continues after the last record that was accepted.
 
 mod collector;
 mod messages;
@@ -33,47 +33,47 @@ use bellwether_journal::{Journal, RecordQuery};
 use bellwether_os::atomic_file;
 use bellwether_os::clock::Clock;
 
-/// So many records go in one request.
+/// The number of records in one request.
 const BATCH: usize = 512;
-/// Records that follow at once go along.
+/// Records that follow within this time are included.
 const LINGER: Duration = Duration::from_secs(1);
-/// The journal is looked at this often, whatever it tells.
+/// The longest time between two reads of the journal.
 const LOOK: Duration = Duration::from_secs(30);
-/// Before the first of the next tries, and before all the later ones at most.
+/// The delay before the first retry, and the maximum for later ones.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
-/// Below the root.
+/// The path of the state, relative to the root.
 const FILE: &str = "state/telemetry.json";
 
-/// What is needed to export.
+/// The dependencies of the export.
 #[derive(Debug)]
 pub struct Settings {
-    /// The daemon's folder.
+    /// The folder of the daemon.
     pub root: PathBuf,
-    /// This node.
+    /// The name of the node.
     pub node: NodeName,
-    /// Where to, and how often.
+    /// The endpoint, and the intervals.
     pub spec: TelemetrySpec,
     /// The daemon's time line.
     pub clock: Clock,
-    /// How requests are made: through which proxy, and who is trusted.
+    /// How requests are made: with which proxy, and which authorities.
     pub http: HttpSpec,
-    /// What happened. Not yet written to by this daemon.
+    /// The journal, which this daemon has not written to yet.
     pub journal: Journal,
-    /// The numbers.
+    /// The sources of the values.
     pub sources: Sources,
-    /// Where it is said that something cannot be exported.
+    /// Shows problems of the export.
     pub problems: Diagnostics,
 }
 
-/// Exports.
+/// The tasks that export metrics and records.
 #[derive(Debug)]
 pub struct Telemetry {
     settings: Settings,
     collector: Collector,
-    /// The last record that was taken.
+    /// The last record that was accepted.
     sent: u64,
-    /// Nanoseconds after the Unix epoch.
+    /// Nanoseconds since the Unix epoch.
     begun: u64,
 }
 
@@ -83,15 +83,15 @@ struct Progress {
 }
 
 impl Telemetry {
-    /// Goes on behind the last record that was taken; the first time, with the records from now on.
+    /// Continues after the last record that was accepted; the first time, with the records from now on.
     pub fn open(settings: Settings) -> Self {
         let last = settings.journal.last_seq();
         let path = settings.root.join(FILE);
-        // A journal that was begun anew counts from 1 again.
+        // A new journal counts from 1 again.
         let sent = progress(&path).map_or(last, |progress| progress.sent.min(last));
         let collector = Collector::new(settings.root.clone(), &settings.spec, &settings.http);
         let begun = now(settings.clock);
-        // Also if nothing is ever taken before this daemon is killed.
+        // Even if nothing is accepted before this daemon is killed.
         keep(&path, sent);
         Self { settings, collector, sent, begun }
     }
@@ -139,7 +139,7 @@ impl Telemetry {
         }
     }
 
-    /// The last record of the batch behind `sent`, once it is done with; nothing if there is none.
+    /// The last record of the batch after `sent`, once it has been handled; `None` if there is none.
     async fn batch(&self, sent: u64, pause: Duration) -> Result<Option<u64>, ()> {
         let query = RecordQuery { after: Some(sent), limit: BATCH, ..RecordQuery::default() };
         let entries = match self.settings.journal.records(query).await {
@@ -168,7 +168,7 @@ impl Telemetry {
         if again { Err(()) } else { Ok(Some(last)) }
     }
 
-    /// Counts it, and says in `status` what is wrong. An empty message of a part is none.
+    /// Counts it, and shows problems in `status`. An empty error message is ignored.
     fn judge(&self, signal: Signal, taken: Result<Option<String>, NotTaken>, next: Duration) {
         let endpoint = &self.settings.spec.endpoint;
         let (ok, why) = match taken {
@@ -189,7 +189,7 @@ impl Telemetry {
 
     async fn keep(&self, sent: u64) {
         let path = self.settings.root.join(FILE);
-        // It says itself what went wrong; a panic is in the log.
+        // It reports its own errors; a panic is in the log.
         let _ = tokio::task::spawn_blocking(move || keep(&path, sent)).await;
     }
 }
@@ -198,7 +198,7 @@ fn keep(path: &Path, sent: u64) {
     let write =
         || -> std::io::Result<()> { atomic_file::replace(path, &serde_json::to_vec(&Progress { sent })?) };
     if let Err(error) = write() {
-        // After a restart the collector is told some of them twice.
+        // After a restart the collector gets some of them twice.
         tracing::warn!(%error, "{FILE} cannot be written");
     }
 }

@@ -1,11 +1,10 @@
-//! What one check by a component costs.
+//! The cost of one check by a component.
 //!
-//! `cargo bench -p bellwether-sandbox --bench component_check`, and for a guest
-//! of your own `BELLWETHER_BENCH_GUEST=FILE` (with `BELLWETHER_BENCH_CONFIG`,
-//! a JSON document, if it needs one). *inner* is the run on the guest's thread
-//! (store, instance, call), *whole* what the caller waits, the hop to that thread
-//! and back included. With as many callers as threads both threads work; with
-//! many callers the hops are hidden behind other runs.
+//! `cargo bench -p bellwether-sandbox --bench component_check`; to measure another guest, set
+//! `BELLWETHER_BENCH_GUEST=FILE` (with `BELLWETHER_BENCH_CONFIG`, a JSON document, if it needs one). *inner* is the
+//! run on the guest's thread (store, instance, call); *whole* is the time that the caller waits, including the
+//! switch to that thread and back. With as many callers as threads, both threads are busy; with many callers, the
+//! switches are hidden behind other runs.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,7 +40,7 @@ fn main() -> anyhow::Result<()> {
 fn measure(sandbox: &Arc<Sandbox>, name: &str, bytes: &[u8], config: &Arc<str>) -> anyhow::Result<()> {
     let component = sandbox.load(bytes)?;
     for callers in CALLERS {
-        // Callers have a thread of their own, as the daemon's main task does.
+        // Callers have a thread of their own, like the daemon's main task.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(calls(sandbox, &component, config, callers, WARM_UP));
         let start = Instant::now();

@@ -1,4 +1,4 @@
-//! What a guest is at, as seen from outside: the word for it when its time is up.
+//! What a guest is doing, as seen from outside, for the message when its time is up.
 //!
 //! ```text
 //!            a thread takes it up          asks the host for something to come
@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::failure::{Doing, Failure};
 use super::usage::Meter;
 
-/// Written by the run, read by whoever waits for it.
+/// Written by the run, read by its caller.
 #[derive(Default)]
 pub(super) struct Activity {
     doing: AtomicU8,
@@ -30,12 +30,12 @@ const INTERRUPTED: u8 = 2;
 const WAITING: u8 = 3;
 
 impl Activity {
-    /// A tick of the epoch has stopped the guest's own code for a moment.
+    /// A tick of the epoch has interrupted the guest's own code for a moment.
     pub(super) fn interrupted(&self) {
         self.doing.store(INTERRUPTED, Relaxed);
     }
 
-    /// Carries out the run and watches what it is at.
+    /// Carries out the run and records what it is doing.
     pub(super) async fn watch<T>(&self, run: impl Future<Output = T>) -> T {
         let mut run = pin!(run);
         poll_fn(|context| {
@@ -51,7 +51,7 @@ impl Activity {
         .await
     }
 
-    /// Why there is no answer, when the time is up.
+    /// Why there is no answer when the time is up.
     pub(super) fn timeout(&self, after: Duration) -> Failure {
         match self.doing.load(Relaxed) {
             QUEUED => Failure::TooManyRuns(after),

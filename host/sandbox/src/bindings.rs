@@ -1,4 +1,4 @@
-//! The interfaces of `guest-sdk/wit`, as Rust. One module a world, sharing all types.
+//! The interfaces of `guest-sdk/wit` in Rust. One module for each world, sharing all types.
 #![allow(missing_docs, unreachable_pub, unused_qualifications, clippy::pedantic, reason = "generated code")]
 
 // The other world's generated code exports these again.
@@ -37,7 +37,7 @@ mod granted {
     wasmtime::component::bindgen!({
         path: "../../guest-sdk/wit",
         world: "granted",
-        // Each of these asks a disk, a process or the network.
+        // Each of these waits for a disk, a process or the network.
         imports: { default: async | trappable },
         with: {
             "bellwether:guest/connections.connection": crate::imports::connections::Link,

@@ -1,4 +1,4 @@
-//! Machine code that was compiled before, kept in `state/compiled/`.
+//! Cache of compiled machine code, in `state/compiled/`.
 //!
 //! ```text
 //!   wanted ──▶ an entry of this component and engine ──MAC──▶ machine code
@@ -6,11 +6,10 @@
 //!                 ▼
 //!              compiled anew ──▶ a new entry takes its place
 //! ```
-//! Whoever forges an entry runs native code as the daemon. So the folder and all
-//! that is in it belong to the daemon's user alone, and an entry counts only if
-//! its MAC is right: a keyed BLAKE3 over all of it, with a key that never leaves
-//! the folder. An entry is read into memory before it is looked at, and never
-//! mapped: nobody changes it afterwards.
+//! A forged entry would run native code as the daemon. Therefore the folder and everything in it belong to the
+//! daemon's user alone, and an entry counts only if its MAC is right: a keyed BLAKE3 over all of it, with a key
+//! that never leaves the folder. An entry is read into memory before it is verified, and never mapped, so it cannot
+//! be changed afterwards.
 
 use std::hash::{Hash as _, Hasher};
 use std::io::{self, Read as _, Write as _};
@@ -24,31 +23,32 @@ use wasmtime::Engine;
 
 use super::compile::MAX_CODE;
 
-/// All entries together, in bytes: some twenty of the largest guests known, hundreds of small ones.
+/// The maximum size of all entries together, in bytes: about twenty of the largest known guests, or hundreds of
+/// small ones.
 const MAX_TOTAL: u64 = 1 << 30;
 const KEY_FILE: &str = "key";
 const KEY_LENGTH: usize = 32;
-/// What an entry is called in the end. What begins with [`UNFINISHED`] is one being written.
+/// The suffix of a complete entry. A name that begins with [`UNFINISHED`] is an entry that is being written.
 const ENTRY: &str = ".code";
 const UNFINISHED: &str = ".new";
 
-/// The first bytes of every entry; the last one counts changes of this format.
+/// The first bytes of every entry; the last one is the version of this format.
 const MAGIC: [u8; 8] = *b"bwcode\0\x01";
-/// Magic, digest, engine, length, MAC.
+/// The parts of the header: magic, digest, engine, length, MAC.
 const HEADER: usize = 8 + 32 + 32 + 8 + 32;
 
 /// Why the folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
-    /// Somebody else could write there, or read the key.
+    /// Another user could write there, or read the key.
     #[error("{what} is not for the daemon's user alone: {why}")]
     NotOurs {
         /// The folder or the key.
         what: &'static str,
-        /// What differs.
+        /// What is wrong with its permissions or owner.
         why: &'static str,
     },
-    /// The system says no.
+    /// The system's own error.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -81,7 +81,7 @@ pub(super) fn engine_hash(engine: &Engine) -> blake3::Hash {
 }
 
 impl Cache {
-    /// Opens the folder, and makes it and its key if they are not there.
+    /// Opens the folder, and creates it and its key if they do not exist.
     pub(super) fn open(path: &Path, engine: blake3::Hash) -> Result<Self, CacheError> {
         let folder = PrivateDir::open(path).map_err(|error| match error {
             NotOpened::NotPrivate(why) => CacheError::NotOurs { what: "state/compiled", why },
@@ -93,7 +93,7 @@ impl Cache {
         Ok(cache)
     }
 
-    /// The machine code of a component with this digest. Nothing if there is none that can be trusted.
+    /// The machine code of a component with this digest. `None` if there is none that can be trusted.
     pub(super) fn get(&self, digest: &blake3::Hash) -> Option<Vec<u8>> {
         let name = self.name(digest);
         match self.read(&name, digest) {
@@ -106,12 +106,12 @@ impl Cache {
         }
     }
 
-    /// Whether there is an entry of this component. Whether it can be trusted is found out when it is read.
+    /// Whether there is an entry for this component. Whether it can be trusted is checked when it is read.
     pub(super) fn has(&self, digest: &blake3::Hash) -> bool {
         self.folder.has(&self.name(digest))
     }
 
-    /// Keeps machine code. Without a cache everything works, only slower: a failure is logged.
+    /// Stores machine code. Everything works without a cache, only slower, so a failure is only logged.
     pub(super) fn put(&self, digest: &blake3::Hash, code: &[u8]) {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let name = self.name(digest);
@@ -136,7 +136,7 @@ impl Cache {
         let mut entry = Vec::with_capacity(size);
         (&file).take(size as u64).read_to_end(&mut entry)?;
         let (head, code) = entry.split_at_checked(HEADER).ok_or_else(|| io::Error::other("it is cut off"))?;
-        // The comparison of hashes takes the same time wherever they differ.
+        // The comparison of hashes takes constant time.
         if head.get(HEADER - 32..) != Some(self.mac(digest, code).as_bytes().as_slice())
             || head.get(..HEADER - 32) != Some(self.head(digest, code).as_slice())
         {
@@ -168,7 +168,7 @@ impl Cache {
         self.folder.rename(&new, name)
     }
 
-    /// Removes what has not been used for longest, until the rest is small enough. Never `kept`.
+    /// Removes the least recently used entries, until the rest is small enough. Never removes `kept`.
     fn make_room(&self, kept: &str) -> io::Result<()> {
         let mut entries = self.folder.entries()?;
         entries.retain(|entry| entry.name.ends_with(ENTRY));
@@ -184,7 +184,7 @@ impl Cache {
         Ok(())
     }
 
-    /// A daemon that ended while it wrote has left something behind.
+    /// Removes what a daemon left that ended while it wrote.
     fn clear_unfinished(&self) {
         for entry in self.folder.entries().unwrap_or_default() {
             if entry.name.starts_with(UNFINISHED) {
@@ -203,7 +203,7 @@ fn read_key(folder: &PrivateDir) -> Result<Option<[u8; KEY_LENGTH]>, CacheError>
     };
     let mut key = Vec::new();
     file.take(KEY_LENGTH as u64 + 1).read_to_end(&mut key)?;
-    // One that is damaged is made anew; whatever it vouched for is compiled again.
+    // A damaged key is replaced; all entries that depend on it are compiled again.
     Ok(key.try_into().ok())
 }
 

@@ -1,4 +1,4 @@
-//! Compiling, in a process of its own.
+//! Compiling components in a separate process.
 //!
 //! ```text
 //!   daemon ──wasm──▶ child (limits) ──machine code──▶ daemon
@@ -6,9 +6,9 @@
 //!                      ▼
 //!                    ended, with a reason
 //! ```
-//! A compiler takes hundreds of megabytes and seconds for a large component, and
-//! what it takes for a hostile one nobody knows. A child can be bounded and
-//! ended, and leaves nothing in the memory of a daemon that runs for years.
+//! A compiler takes hundreds of megabytes and seconds for a large component, and an unknown amount for a hostile
+//! one. A child process can be limited and killed, and leaves nothing in the memory of a daemon that runs for
+//! years.
 
 use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
@@ -27,28 +27,28 @@ use wasmtime::component::Component;
 use super::cache::Cache;
 use super::component::{LoadError, MAX_SIZE, chain};
 
-/// Who compiles.
+/// Where components are compiled.
 #[derive(Debug, Clone)]
 pub enum Compiler {
-    /// The calling thread: for short-lived programs and tests.
+    /// On the calling thread: for short-lived programs and tests.
     Own,
-    /// A child of this program, started with these arguments, that calls [`serve`].
+    /// In a child of this program, started with these arguments, that calls [`serve`].
     Child {
-        /// The program: the very one that runs, or its code would not fit.
+        /// The program: it must be the running one, because machine code of another one would not fit.
         program: PathBuf,
-        /// What makes it call [`serve`].
+        /// The arguments that make it call [`serve`].
         arguments: Vec<String>,
     },
 }
 
-/// A compilation that takes more of a processor is ended. The largest known guests take 20 s, and several
+/// A compilation that uses more processor time than this is killed. The largest known guests take 20 s, and several
 /// times as long if the compiler itself is not optimised.
 const PROCESSOR_TIME: Duration = Duration::from_secs(if cfg!(debug_assertions) { 480 } else { 120 });
-/// On a busy machine it takes longer than that, but not for ever.
+/// The time limit of a compilation, which takes longer on a busy machine.
 const COMPILE_TIME: Duration = PROCESSOR_TIME.saturating_mul(5);
-/// Address space of the child, in bytes. The largest known guests take half a gigabyte.
+/// The limit of the child's address space, in bytes. The largest known guests take half a gigabyte.
 const COMPILE_MEMORY: u64 = 4 << 30;
-/// Machine code is a few times larger than its source.
+/// The maximum size of machine code, which is a few times larger than its source.
 pub(super) const MAX_CODE: u64 = 16 * MAX_SIZE as u64;
 const MAX_REASON: usize = 1000;
 
@@ -58,7 +58,7 @@ impl Compiler {
         Self::Child { program: this_program(), arguments: vec![argument.to_owned()] }
     }
 
-    /// From the cache, if there is one that has it; else compiled, and kept there.
+    /// From the cache, if it has the component; otherwise it is compiled, and stored there.
     pub(super) fn compile(
         &self,
         engine: &Engine,
@@ -94,8 +94,8 @@ impl Compiler {
     }
 }
 
-/// What the compiler says of bytes that it takes for no component. A component may be one of a later
-/// kind, which it says in words for itself.
+/// The compiler's error for bytes that it does not accept as a component. A component may be of a later kind, which
+/// the error says.
 fn no_component(complaint: String) -> LoadError {
     if complaint.contains("component model async") {
         return LoadError::Incompatible(format!(
@@ -107,8 +107,8 @@ fn no_component(complaint: String) -> LoadError {
     LoadError::NotAComponent(complaint)
 }
 
-/// The child's part: a component on the standard input, its machine code on the
-/// standard output. An error is for the standard error, and the exit code 1.
+/// The child's part: reads a component from standard input and writes its machine code to standard output. An error
+/// goes to standard error, and the exit code is 1.
 pub fn serve() -> anyhow::Result<()> {
     limits::confine(COMPILE_MEMORY, PROCESSOR_TIME).context("cannot limit itself")?;
     let mut bytes = Vec::new();
@@ -127,7 +127,7 @@ fn in_child(mut command: Command, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
     command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(failed)?;
     let talked = talk(&mut child, bytes);
-    // Whatever happened, nothing is left of it.
+    // The child is gone, whatever happened.
     let _gone_already = child.kill();
     let status = child.wait().map_err(failed)?;
     match talked.map_err(|error| LoadError::Compile(format!("no thread to compile with: {error}")))? {
@@ -146,15 +146,15 @@ struct Talk {
     complaint: String,
 }
 
-/// Writes, and reads both answers, each on a thread, so that none waits for another.
-/// `None` if the time is over; an error if there is no thread to be had.
+/// Writes the input and reads both outputs, each on a thread, so that none blocks another. `None` if the time is
+/// over; an error if no thread can be created.
 fn talk(child: &mut Child, bytes: &[u8]) -> io::Result<Option<Talk>> {
     let pipes = child.stdin.take().zip(child.stdout.take()).zip(child.stderr.take());
     let Some(((mut stdin, stdout), stderr)) = pipes else { return Ok(None) };
     let (said, says) = mpsc::sync_channel(1);
     thread::scope(|scope| {
         let thread = || thread::Builder::new().name("compile".to_owned());
-        // A child that has ended early says why on its standard error.
+        // A child that has exited early reports why on its standard error.
         thread().spawn_scoped(scope, move || stdin.write_all(bytes))?;
         let complaint = thread().spawn_scoped(scope, move || {
             let mut text = Vec::new();
@@ -169,7 +169,7 @@ fn talk(child: &mut Child, bytes: &[u8]) -> io::Result<Option<Talk>> {
         });
         reader?;
         let code = says.recv_timeout(COMPILE_TIME);
-        // A child that does not end by itself must not keep the threads waiting.
+        // A child that does not exit by itself must not keep the threads waiting.
         if code.is_err() {
             let _gone_already = child.kill();
         }

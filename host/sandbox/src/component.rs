@@ -1,4 +1,4 @@
-//! From bytes to something that can be run.
+//! Loads a component from its bytes.
 //!
 //! ```text
 //!  bytes ──size, kind──▶ compile ──▶ link ──▶ which world? ──▶ describe() ──▶ Component
@@ -26,41 +26,41 @@ use super::store::{Allowance, Run};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// Observes one resource.
+    /// It observes one resource.
     Checker,
-    /// Answers incidents and commands with plans.
+    /// It answers incidents and commands with plans.
     RestartScript,
 }
 
-/// Why bytes did not become a component.
+/// Why bytes could not be loaded as a component.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
-    /// More than [`MAX_SIZE`].
+    /// It has more bytes than [`MAX_SIZE`].
     #[error("the file has {0} bytes; a component has at most {MAX_SIZE}")]
     TooLarge(usize),
-    /// Something else, or damaged.
+    /// It is something else, or damaged.
     #[error("not a component: {0}")]
     NotAComponent(String),
     /// It could not be compiled within the limits.
     #[error("cannot be compiled: {0}")]
     Compile(String),
-    /// It is one, for another host.
+    /// It is a component for another host.
     #[error("does not fit this host: {0}")]
     Incompatible(String),
-    /// What it says of itself cannot be read.
+    /// Its description of itself is invalid.
     #[error("its describe() gives a {0} with NUL characters in it: is that text UTF-8?")]
     NotText(&'static str),
-    /// It could not say what it is.
+    /// The call of `describe` failed.
     #[error("its describe() gave no answer: {0}")]
     Describe(#[source] Failure),
 }
 
-/// A component's largest size, in bytes. Large language runtimes have about 20 MB.
+/// The maximum size of a component, in bytes. Large language runtimes have about 20 MB.
 pub const MAX_SIZE: usize = 64 << 20;
-/// How long `describe` may take.
+/// The time limit of `describe`.
 pub(super) const DESCRIBE_TIME: Duration = Duration::from_secs(1);
 
-/// Compiled, linked and described. Cheap to clone.
+/// A component that is compiled, linked and described. Cheap to clone.
 #[derive(Clone)]
 pub struct Component(Arc<Loaded>);
 
@@ -73,7 +73,7 @@ struct Loaded {
     exports: Vec<String>,
 }
 
-/// Linked to its world.
+/// The instance template, linked to its world.
 #[derive(Clone)]
 pub(super) enum Guest {
     Checker(CheckerPre<Run>),
@@ -81,7 +81,7 @@ pub(super) enum Guest {
 }
 
 impl Component {
-    /// Which of the two.
+    /// Which kind of component it is.
     pub fn kind(&self) -> Kind {
         match self.0.guest {
             Guest::Checker(_) => Kind::Checker,
@@ -89,17 +89,17 @@ impl Component {
         }
     }
 
-    /// What it says of itself.
+    /// Its description of itself.
     pub fn about(&self) -> &About {
         &self.0.about
     }
 
-    /// BLAKE3 of the file, in hexadecimal.
+    /// The BLAKE3 digest of the file, in hexadecimal.
     pub fn digest(&self) -> &str {
         &self.0.digest
     }
 
-    /// Of the file, in bytes.
+    /// The size of the file, in bytes.
     pub fn size(&self) -> usize {
         self.0.size
     }
@@ -126,8 +126,8 @@ impl fmt::Debug for Component {
 }
 
 impl Sandbox {
-    /// Compiles, links and describes a component. Takes from milliseconds to
-    /// seconds, all of it on this thread: not for a thread that serves others.
+    /// Compiles, links and describes a component. Takes from milliseconds to seconds, all of it on this thread, so
+    /// it must not be called on a thread that serves others.
     pub fn load(&self, bytes: impl AsRef<[u8]>) -> Result<Component, LoadError> {
         let bytes = bytes.as_ref();
         look(bytes)?;
@@ -149,7 +149,7 @@ impl Sandbox {
     }
 
     fn describe(&self, guest: &Guest) -> Result<types::About, Failure> {
-        // One at a time: the pool has only so much to spare.
+        // One at a time: the pool has few spare places.
         let _turn = self.describing.lock().unwrap_or_else(PoisonError::into_inner);
         let allowance = Allowance {
             time: self.describe_time,
@@ -185,8 +185,8 @@ impl Sandbox {
     }
 }
 
-/// Refuses text with NUL characters: that of another encoding has them everywhere, and would look almost
-/// right without. All other control characters are stripped, as the interface promises.
+/// Rejects text with NUL characters: text in another encoding contains them everywhere, and would look almost right
+/// without them. All other control characters are stripped, as the interface promises.
 fn readable(about: &types::About) -> Result<(), LoadError> {
     let grants = about.grants.iter().flat_map(|grant| [("grant", &grant.kind), ("grant", &grant.value)]);
     let texts = [
@@ -199,7 +199,7 @@ fn readable(about: &types::About) -> Result<(), LoadError> {
     unreadable.map_or(Ok(()), |(what, _)| Err(LoadError::NotText(what)))
 }
 
-/// A look at the first bytes, for a better answer than the parser's.
+/// Examines the first bytes, for a better error than the parser's.
 fn look(bytes: &[u8]) -> Result<(), LoadError> {
     // Core specification, binary modules; component model, Binary.md: a module has version 1 and
     // layer 0, a component layer 1.
@@ -266,9 +266,9 @@ fn grant_request(request: &types::GrantRequest) -> GrantRequest {
     }
 }
 
-/// Of names that a component exports, in bytes.
+/// The maximum length of all names that a component exports, in bytes.
 const MAX_NAMES: usize = 500;
-/// Of any list that a guest gives.
+/// The maximum length of any list that a guest provides.
 pub(super) const MAX_ENTRIES: usize = 64;
 
 pub(super) fn attributes(given: Vec<(String, String)>) -> Vec<(String, String)> {

@@ -1,4 +1,4 @@
-//! ICMP echo (RFC 792, RFC 4443): one question, one answer.
+//! ICMP echo (RFC 792, RFC 4443): one request, one reply.
 //!
 //! ```text
 //!   an unprivileged ICMP socket, if the system gives us one (icmp(7), ping_group_range)
@@ -16,27 +16,27 @@ use bellwether_os::address;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::UdpSocket;
 
-/// Why there is no answer.
+/// Why there is no reply.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum EchoError {
-    /// The system does not let us ask.
+    /// The system does not permit this user to ping.
     #[error(
         "the system does not let this user ping ({0}): allow it with \
          `sysctl net.ipv4.ping_group_range=\"0 2147483647\"`, or give the daemon CAP_NET_RAW"
     )]
     Forbidden(io::Error),
-    /// Asked in vain.
+    /// The request was sent, and no reply came in time.
     #[error("no answer from {address} within {}", plain(*.within))]
     NoAnswer { address: IpAddr, within: Duration },
-    /// There is no way there, or its end says that there is nobody.
+    /// There is no route, or a router reports that the host is unreachable.
     #[error("{0} is unreachable: {1}")]
     Unreachable(IpAddr, io::Error),
-    /// Something else went wrong on this side.
+    /// Another error on this side.
     #[error("cannot ping {0}: {1}")]
     Failed(IpAddr, io::Error),
 }
 
-/// Asks once, and says how long the answer took.
+/// Sends one request, and returns the time until the reply.
 pub(super) async fn echo(address: IpAddr, within: Duration) -> Result<Duration, EchoError> {
     let no_answer = EchoError::NoAnswer { address, within };
     if within.is_zero() {
@@ -67,7 +67,7 @@ fn open(address: IpAddr) -> Result<(Socket, bool), EchoError> {
         IpAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6),
     };
     let forbidden = |error: &io::Error| {
-        // A kernel built without ping sockets does not know the protocol of the first kind.
+        // A kernel that was built without ping sockets does not know the protocol of the first kind.
         matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported)
             || address::is_unknown_protocol(error)
     };
@@ -97,7 +97,7 @@ fn judge(address: IpAddr, error: io::Error) -> EchoError {
     }
 }
 
-/// What is asked. The words come back in the answer: they tell it from others'.
+/// The request. The reply repeats its payload, which distinguishes it from replies to others.
 #[derive(Debug, Clone, Copy)]
 struct Question {
     v6: bool,
@@ -111,12 +111,12 @@ const HEADER: usize = 8;
 impl Question {
     fn packet(self) -> [u8; HEADER + 16] {
         let mut packet = [0; HEADER + 16];
-        // RFC 792: type 8; RFC 4443, 4.1: type 128. An unprivileged socket puts its own identifier in.
+        // RFC 792: type 8; RFC 4443, 4.1: type 128. An unprivileged socket fills in its own identifier.
         packet[0] = if self.v6 { 128 } else { 8 };
         packet[4..6].copy_from_slice(&self.identifier());
         packet[7] = 1;
         packet[HEADER..].copy_from_slice(&self.words.to_be_bytes());
-        // Over IPv6 the kernel does it, because it takes the addresses (RFC 3542, 3.1).
+        // Over IPv6 the kernel computes it, because it includes the addresses (RFC 3542, 3.1).
         if !self.v6 {
             let sum = checksum(&packet);
             packet[2..4].copy_from_slice(&sum.to_be_bytes());
@@ -130,7 +130,7 @@ impl Question {
     }
 
     fn is_answered_by(self, packet: &[u8]) -> bool {
-        // A raw IPv4 socket gives the IP header as well; its length is in its first byte (RFC 791, 3.1).
+        // A raw IPv4 socket also returns the IP header; its length is in its first byte (RFC 791, 3.1).
         let header = match packet.first() {
             Some(first) if self.raw && !self.v6 => usize::from(first & 0x0f) * 4,
             _ => 0,
@@ -141,7 +141,7 @@ impl Question {
     }
 }
 
-/// RFC 1071.
+/// The Internet checksum of RFC 1071.
 fn checksum(packet: &[u8]) -> u16 {
     let words = packet.chunks(2).map(|pair| {
         let second = pair.get(1).copied().unwrap_or(0);
@@ -154,7 +154,7 @@ fn checksum(packet: &[u8]) -> u16 {
     !u16::try_from(sum).unwrap_or(u16::MAX)
 }
 
-/// Whether this system lets us ask at all. Tests that need it say so and end where it does not.
+/// Whether this system permits pings. Tests that need them report that and end where it does not.
 #[cfg(test)]
 pub(super) fn may_ask(address: IpAddr) -> bool {
     match open(address) {
@@ -199,7 +199,7 @@ mod tests {
             let answer = |kind: u8, words: u128| {
                 let mut packet = Question { words, ..question }.packet().to_vec();
                 packet[0] = kind;
-                // A header of five words, as most are.
+                // A header of five words, as most have.
                 if raw && !v6 { [vec![0x45; 20], packet].concat() } else { packet }
             };
             let (ours, reply) = (question.words, if v6 { 129 } else { 0 });

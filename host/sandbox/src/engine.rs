@@ -1,4 +1,4 @@
-//! The compiler and the memory that all components share.
+//! The compiler and the memory pool that all components share.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 
 use bellwether_config::spec::LimitsSpec;
 
-/// Where the memory of runs comes from.
+/// How the memory of runs is allocated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Allocator {
-    /// Reserved once, pages kept and cleaned between runs: fast on many threads.
+    /// Reserved once; pages are kept and cleared between runs: fast on many threads.
     Pool {
-        /// The kernel tells which pages need cleaning (`PAGEMAP_SCAN`, Linux 6.7).
+        /// The kernel reports which pages need clearing (`PAGEMAP_SCAN`, Linux 6.7).
         scan: bool,
     },
-    /// Mapped for each run: where the address space for a pool cannot be had.
+    /// Mapped for each run, where the address space for a pool is not available.
     OnDemand,
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for Allocator {
     }
 }
 
-/// An engine with a pool if the machine can reserve one, else without.
+/// An engine with a pool if the machine can reserve one, otherwise without.
 pub(super) fn engine(limits: &LimitsSpec) -> anyhow::Result<(Engine, Allocator)> {
     let scan = PoolingAllocationConfig::is_pagemap_scan_available();
     let mut pooled = config();
@@ -49,7 +49,7 @@ pub(super) fn engine(limits: &LimitsSpec) -> anyhow::Result<(Engine, Allocator)>
     }
 }
 
-/// For compiling alone: nothing runs on it.
+/// An engine for compiling alone: nothing runs on it.
 pub(super) fn compiling_engine() -> anyhow::Result<Engine> {
     Engine::new(&config()).map_err(anyhow::Error::from).context("the WebAssembly compiler does not start")
 }
@@ -58,16 +58,16 @@ fn config() -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
-        // WASI 0.2 needs none of it, and it costs microseconds on every call.
+        // WASI 0.2 does not need it, and it costs microseconds on every call.
         .concurrency_support(false)
         .wasm_memory64(false)
         .wasm_backtrace_max_frames(None);
     config
 }
 
-/// Runs beyond the configured number: descriptions, and runs that are just ending.
+/// The number of runs beyond the configured maximum: descriptions, and runs that are just ending.
 const SPARE_RUNS: u32 = 8;
-/// Languages with large runtimes are made of many small modules.
+/// Languages with large runtimes consist of many small modules.
 const MODULES_PER_RUN: u32 = 16;
 /// The most that any run can be allowed.
 const MAX_MEMORY: usize = 4 << 30;
@@ -81,10 +81,10 @@ fn pool(limits: &LimitsSpec, scan: bool) -> PoolingAllocationConfig {
         .total_memories(runs)
         .total_tables(runs.saturating_mul(2))
         .total_stacks(runs)
-        // Address space alone: how much of it a run may use, its own limit says.
+        // This is address space only: how much of it a run may use is set by its own limit.
         .max_memory_size(MAX_MEMORY)
         .table_elements(TABLE_ELEMENTS)
-        // Without the scan these bytes are cleared after every run, whether touched or not.
+        // Without the scan these bytes are cleared after every run, whether they were used or not.
         .linear_memory_keep_resident(if scan { 2 << 20 } else { 256 << 10 })
         .table_keep_resident(64 << 10)
         .async_stack_keep_resident(64 << 10)

@@ -1,8 +1,7 @@
-//! What a granted interface leads to, where that is more than the sandbox knows.
+//! The implementation of granted interfaces that need more than the sandbox knows.
 //!
-//! The sandbox knows runs and grants, and no modules: whoever starts a run
-//! says what its module's commands and processes are. Whether the run may use
-//! them has been asked before anything here is.
+//! The sandbox knows runs and grants, but no modules: the caller of a run provides its module's commands and
+//! processes. The grant is checked before anything here is called.
 
 use std::fmt;
 use std::io;
@@ -21,75 +20,68 @@ pub trait Facilities: fmt::Debug + Send + Sync {
     fn processes(&self) -> BoxFuture<'static, io::Result<Vec<ProcessFacts>>>;
 }
 
-/// What is wanted of a declared command.
+/// A request to run a declared command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandOrder {
-    /// Which.
+    /// The command to run.
     pub name: CommandName,
-    /// Added behind the declared arguments.
+    /// Added after the declared arguments.
     pub arguments: Vec<String>,
-    /// What it reads.
+    /// The bytes for its standard input.
     pub stdin: Option<Vec<u8>>,
-    /// How long it may take, if its declaration does not give it less.
+    /// Its time limit, unless its declaration has a shorter one.
     pub within: Duration,
 }
 
 /// How a command ended, and what it wrote.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CommandEnd {
-    /// What it returned, unless a signal ended it.
+    /// Its exit code, unless a signal ended it.
     pub exit: Option<i32>,
     /// The signal that ended it.
     pub signal: Option<i32>,
-    /// The first of its standard output.
+    /// The first part of its standard output.
     pub stdout: Vec<u8>,
-    /// The first of its standard error.
+    /// The first part of its standard error.
     pub stderr: Vec<u8>,
-    /// It wrote more.
+    /// Whether it wrote more than that.
     pub truncated: bool,
-    /// From its start to its end.
+    /// The time from its start to its end.
     pub took: Duration,
 }
 
-/// Why a command did not come to its end.
+/// Why a command did not complete.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
-    /// The module's declaration does not allow these.
+    /// The module's declaration does not allow these arguments.
     #[error("cannot run command `{0}`: {1}")]
     Arguments(CommandName, String),
     /// It is not declared, or cannot be started.
     #[error("{0}")]
     CannotStart(String),
-    /// It was killed.
+    /// It exceeded its time limit and was killed.
     #[error("command `{command}` did not end within {} and was killed", plain(*.within))]
-    Overdue {
-        /// Which.
-        command: CommandName,
-        /// How long it had.
-        within: Duration,
-    },
+    Overdue { command: CommandName, within: Duration },
 }
 
 /// One process of a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessFacts {
-    /// Process id.
     pub pid: u32,
     /// The program's name, at most 15 bytes.
     pub name: String,
     /// The kept commands that it belongs to.
     pub commands: Vec<String>,
-    /// The process checkers that find it.
+    /// The process checkers that match it.
     pub checkers: Vec<String>,
-    /// When it started.
     pub started_at: SystemTime,
     /// Processor time used since then.
     pub cpu: Duration,
     /// Resident memory, in bytes.
     pub resident: u64,
-    /// How many.
+    /// The number of its threads.
     pub threads: u64,
-    /// How many; `None` if we may not know.
+    /// The number of its open files; `None` if the daemon may not read it.
     pub open_files: Option<u64>,
     /// `running`, `sleeping`, `waiting`, `stopped`, …
     pub state: &'static str,

@@ -1,4 +1,4 @@
-//! Why a run gave no answer. None of these is the same as `fail`.
+//! Why a run returned no answer. None of these is the same as `fail`.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -12,27 +12,26 @@ use wasmtime_wasi::I32Exit;
 use bellwether_config::spec::RunLimits;
 use bellwether_os::exhaustion::Exhaustion;
 
-/// Why a run gave no answer.
+/// Why a run returned no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// Its time was up.
+    /// It exceeded its time limit.
     #[error("ended after {}: {doing}", plain(*.after))]
     Timeout {
-        /// How long it had.
         after: Duration,
-        /// What it was at when its time was up.
+        /// What it was doing when its time was up.
         doing: Doing,
     },
-    /// It wanted more than it may have.
+    /// It exceeded one of its limits.
     #[error(transparent)]
     Limit(#[from] Limit),
-    /// It gave up by itself. With its last words.
+    /// It panicked or aborted. With its last output.
     #[error("panicked: {0}")]
     Panic(String),
-    /// It ended the process instead of returning.
+    /// It called `exit` instead of returning.
     #[error("called exit({code}) instead of returning an answer{which}", code = .0, which = which_exit(*.0))]
     Exit(i32),
-    /// It and this host do not speak of the same things.
+    /// Its interfaces do not match those of this host.
     #[error("does not fit this host: {0}")]
     Incompatible(String),
     /// No thread or no place in the pool was free in time.
@@ -49,47 +48,47 @@ pub enum Failure {
     Trap(String),
 }
 
-/// What a guest was at when its time was up.
+/// What a guest was doing when its time was up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Doing {
-    /// Its own code ran.
+    /// It was executing its own code.
     #[error("it was still computing")]
     Computing,
-    /// It had asked the host for something that did not come (a reply, the end of a sleep).
+    /// It was waiting for the host (for a reply, or for the end of a sleep).
     #[error("it was still waiting")]
     Waiting,
 }
 
-/// Which limit.
+/// The limits of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Limit {
-    /// Over all memories and tables, in bytes.
+    /// Memory: the size of all memories and tables, in bytes.
     #[error("wanted more than {} of memory", bytes(*.0))]
     Memory(u64),
-    /// Of a processor.
+    /// The processor time of the run.
     #[error("used more than {} of processor time", plain(*.0))]
     Cpu(Duration),
-    /// The call stack.
+    /// The depth of the call stack.
     #[error("its calls went too deep: the stack is full")]
     Stack,
-    /// Sockets, streams, timers and the like.
+    /// The number of sockets, streams, timers and other handles.
     #[error("held more than {0} handles at once")]
     Handles(u32),
-    /// Made in one run.
+    /// The number of sockets created in one run.
     #[error("made more than {0} sockets in one run")]
     Sockets(u32),
-    /// From guest to host.
+    /// The number of calls from guest to host.
     #[error("called the host more than {0} times in one run")]
     HostCalls(u64),
-    /// Logged and written, in bytes.
+    /// The size of log lines and output, in bytes.
     #[error("said more than {} in one run", bytes(*.0))]
     Output(u64),
-    /// In one call between guest and host, in bytes.
+    /// The data in one call between guest and host, in bytes.
     #[error("passed more than {} to the host in one call", bytes(*.0))]
     Data(u64),
 }
 
-/// Ends a run that must not go on. Comes back out of the guest as it went in.
+/// Ends a run that must not continue. It passes through the guest unchanged.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Ended(pub Failure);
@@ -99,8 +98,8 @@ pub(super) const OUT_OF_BOUNDS: &str =
     "out of bounds memory access (a wrong pointer, or calls that went too deep)";
 
 impl Failure {
-    /// Reads wasmtime's error. `refused_memory` tells whether the run was refused
-    /// memory; `last_words` is what it wrote to its standard error.
+    /// Interprets wasmtime's error. `refused_memory`: whether the run was refused memory; `last_words`: the end of
+    /// its standard error.
     pub(super) fn read(
         error: &wasmtime::Error,
         limits: &RunLimits,
@@ -120,7 +119,7 @@ impl Failure {
         if trap == Some(&Trap::StackOverflow) {
             return Limit::Stack.into();
         }
-        // A guest that is refused memory seldom lives on: whatever it trapped with, this is why.
+        // A guest that is refused memory rarely continues: whatever it trapped with, this is the cause.
         if refused_memory {
             return Limit::Memory(limits.memory).into();
         }
@@ -131,7 +130,7 @@ impl Failure {
         }
         match trap {
             Some(Trap::UnreachableCodeReached) => Self::Panic(panic_message(last_words).into_owned()),
-            // Compilers keep a second stack, in memory; with nothing below it.
+            // Compilers keep a second stack in memory, with nothing below it.
             Some(Trap::MemoryOutOfBounds) => Self::Trap(OUT_OF_BOUNDS.to_owned()),
             Some(trap) => {
                 let text = trap.to_string();
@@ -142,13 +141,13 @@ impl Failure {
     }
 }
 
-/// Before 0.2.12, WASI had one word for every exit code but 0. Guests tell the code if they are built with a C library
-/// that calls `exit-with-code`.
+/// Before 0.2.12, WASI did not distinguish exit codes other than 0. Guests report the code if they are built with a
+/// C library that calls `exit-with-code`.
 fn which_exit(code: i32) -> &'static str {
     if code == 1 { " (or with another code that is not 0)" } else { "" }
 }
 
-/// The message of a panic as Rust and others write it; else the last line written.
+/// The message of a panic in the format of Rust and others; otherwise the last line written.
 fn panic_message(last_words: &str) -> Cow<'static, str> {
     let mut lines = last_words.lines().map(str::trim).filter(|line| !line.is_empty());
     let Some(place) = lines.by_ref().find_map(|line| Some(line.split_once("panicked at ")?.1)) else {

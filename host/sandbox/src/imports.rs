@@ -1,4 +1,4 @@
-//! What guests may call.
+//! The functions that guests can call.
 
 mod commands;
 pub(super) mod connect;
@@ -22,12 +22,12 @@ use super::bindings;
 use super::bindings::errors::Error;
 use super::store::Run;
 
-/// All of WASI 0.2 and all of our own, denied inside where nothing is granted, so
-/// that guests of every language start and are told what is missing.
+/// All of WASI 0.2 and all of Bellwether's own interfaces. What is not granted is denied at the call, so that
+/// guests of every language start and learn what is missing.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Run>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    // WASI's own knows neither single names nor what is refused.
+    // WASI's own implementation cannot allow single names, and does not report what it refused.
     linker.allow_shadowing(true);
     connect::add_name_lookup(&mut linker)?;
     sockets::add_to_linker(&mut linker)?;
@@ -44,15 +44,15 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Run>> {
     Ok(linker)
 }
 
-/// Of what a guest is told, in bytes.
+/// The maximum length of a message to a guest, in bytes.
 const MAX_REASON: usize = 500;
 
-/// Why the host did not do as asked, as guests are told it.
+/// The reason why the host rejected a call, as the guest receives it.
 fn error(code: &str, message: &str) -> Error {
     Error { code: code.to_owned(), message: one_line(message, MAX_REASON), attributes: Vec::new() }
 }
 
-/// The same for what is not granted; the run says so, too.
+/// The same for what is not granted; the run reports it, too.
 fn refused(run: &Run, refusal: Refusal) -> Error {
     let told = error("not-granted", &refusal.to_string());
     run.output.refuse(refusal);

@@ -1,7 +1,6 @@
-//! What a guest says besides its answer: log lines, standard output and error, and what it was refused.
+//! The output of a guest besides its answer: log lines, standard output and error, and refusals.
 //!
-//! Shared between the run and whoever waits for it, so that a guest that is
-//! ended has not spoken in vain.
+//! Shared between the run and its caller, so that the output of a guest that is ended is not lost.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -21,7 +20,7 @@ use super::failure::{Ended, Limit};
 use super::scrub::Scrubber;
 use bellwether_config::spec::RunLimits;
 
-/// How much a line of the log matters.
+/// The level of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the words say it")]
@@ -32,52 +31,52 @@ pub enum LogLevel {
     Error,
 }
 
-/// One thing a guest said.
+/// A line that a guest logged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LogLine {
-    /// How much it matters.
+    /// The level of the line.
     pub level: LogLevel,
-    /// What, on one line.
+    /// The text, on one line.
     pub text: String,
 }
 
-/// Bytes kept of one line.
+/// The maximum number of bytes that are kept of one line.
 const MAX_LINE: usize = 1024;
-/// Bytes kept of what is written, the last ones.
+/// The maximum number of bytes that are kept of standard output and error, from the end.
 const MAX_WRITTEN: usize = 4096;
-/// A call costs the host something even if it says nothing.
+/// The cost that is counted for a call even if it writes nothing.
 const CALL_COST: u64 = 64;
-/// Bytes kept of each part of a refusal.
+/// The maximum number of bytes that are kept of each part of a refusal.
 const MAX_REFUSAL: usize = 300;
-/// More would say nothing new.
+/// The maximum number of refusals; more would add no information.
 const MAX_REFUSALS: usize = 8;
-/// Grants that are told apart in one run. Nobody grants more to one checker.
+/// The maximum number of grants that are distinguished in one run.
 const MAX_USED: usize = 256;
 
-/// All that one run says.
+/// All output of one run.
 #[derive(Clone)]
 pub(super) struct Output {
     said: Arc<Mutex<Said>>,
-    /// Lines kept, the first ones.
+    /// The maximum number of lines, from the beginning.
     max_lines: usize,
-    /// Said and written in all, in bytes. More is not talk but an attack on the host's time.
+    /// The maximum total output, in bytes. More than that is an attack on the host's time.
     max_bytes: u64,
-    /// It is the guest's standard error that is written to.
+    /// Whether the output is the guest's standard error.
     is_error: bool,
 }
 
 #[derive(Default)]
 struct Said {
     lines: Vec<LogLine>,
-    /// Lines that came after the last one that was kept.
+    /// The number of lines after the last one that was kept.
     more_lines: u64,
     written: VecDeque<u8>,
-    /// Of that, what was written to the standard error.
+    /// The part that was written to standard error.
     errors: VecDeque<u8>,
     refusals: Vec<Refusal>,
     used: Vec<(GrantKind, String)>,
     total: u64,
-    /// What must not be among all this.
+    /// Removes the secrets from all this.
     scrubber: Scrubber,
 }
 
@@ -91,12 +90,12 @@ impl Output {
         }
     }
 
-    /// A line of the log. An error ends the run.
+    /// Adds a log line. An error ends the run.
     pub(super) fn log(&self, level: LogLevel, message: &str) -> Result<(), Ended> {
         let mut said = self.said();
         said.count(message.len(), self.max_bytes)?;
         if said.lines.len() < self.max_lines {
-            // Before it is cut: half a secret is not found any more.
+            // Before it is truncated: a part of a secret would not be found.
             let message = without_control(message);
             let text = one_line(&said.scrubber.scrub(&message), MAX_LINE);
             said.lines.push(LogLine { level, text });
@@ -106,7 +105,7 @@ impl Output {
         Ok(())
     }
 
-    /// Something the guest wanted and may not. It has chosen the words in it.
+    /// Records something that the guest asked for and is not granted. The guest has chosen the words in it.
     pub(super) fn refuse(&self, mut refusal: Refusal) {
         let mut said = self.said();
         for text in [&mut refusal.wanted, &mut refusal.way] {
@@ -117,7 +116,7 @@ impl Output {
         }
     }
 
-    /// A grant has allowed something.
+    /// Records that a grant has allowed something.
     pub(super) fn used(&self, kind: GrantKind, value: &str) {
         let mut said = self.said();
         let known = said.used.iter().any(|(of, known)| *of == kind && known == value);
@@ -126,22 +125,22 @@ impl Output {
         }
     }
 
-    /// The same of a grant.
+    /// The same for a grant.
     pub(super) fn has_used(&self, grant: Grant<'_>) {
         self.used(grant.kind(), &grant.to_string());
     }
 
-    /// The grants that have allowed something so far, in the notation of grants.
+    /// The grants that have been used so far, in the notation of grants.
     pub(super) fn take_used(&self) -> Vec<(GrantKind, String)> {
         std::mem::take(&mut self.said().used)
     }
 
-    /// From now on this is taken out of whatever is said.
+    /// From now on this secret is removed from all output.
     pub(super) fn keep_secret(&self, secret: &[u8]) {
         self.said().scrubber.add(secret);
     }
 
-    /// What takes the secrets out that this run was given.
+    /// Removes the secrets that this run has received.
     pub(super) fn scrubber(&self) -> Scrubber {
         self.said().scrubber.clone()
     }
@@ -151,19 +150,19 @@ impl Output {
         Self { is_error: true, ..self.clone() }
     }
 
-    /// What was written so far, fit to be shown.
+    /// The output so far, escaped for display.
     pub(super) fn written(&self) -> String {
         let said = self.said();
         said.shown(&said.written)
     }
 
-    /// What was written to the standard error so far, fit to be shown: there guests say why they give up.
+    /// The standard error so far, escaped for display: guests report there why they abort.
     pub(super) fn last_words(&self) -> String {
         let said = self.said();
         said.shown(&said.errors)
     }
 
-    /// Everything said so far, taken out: log lines, what was written, refusals.
+    /// Takes all output so far: log lines, standard output and error, refusals.
     pub(super) fn take(&self) -> (Vec<LogLine>, String, Vec<Refusal>) {
         let written = self.written();
         let mut said = std::mem::take(&mut *self.said());
@@ -215,10 +214,10 @@ impl Said {
     }
 }
 
-/// Standard output and standard error lead to the same place: authors print to either.
+/// Standard output and standard error are combined: authors print to either.
 impl StdoutStream for Output {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        // Only WASI 0.3 asks for this one, and it is not linked.
+        // Only WASI 0.3 uses this function, and it is not linked.
         Box::new(tokio::io::sink())
     }
 

@@ -1,4 +1,4 @@
-//! Plans and questions for them, between the core's words and the interface's.
+//! Converts plans and requests for them between the core's types and the interface's.
 
 use std::time::Duration;
 
@@ -20,86 +20,82 @@ use bellwether_os::clock::Clock;
 /// One of the module's commands, as a restart script sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeclaredCommand {
-    /// Its name.
     pub name: CommandName,
     /// The long-running application itself.
     pub keep: bool,
-    /// For a kept command: it runs now.
+    /// For a kept command: whether it is running.
     pub running: bool,
-    /// How long it may take; for a kept command, how long its end may take.
+    /// Its time limit; for a kept command, the time limit of its exit.
     pub timeout: Duration,
 }
 
-/// Why a plan is not carried out.
+/// Why a plan is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanRefusal {
-    /// Nobody could read it.
+    /// It has more steps than a reader could follow.
     #[error("it has {0} steps; a plan has at most {MAX_STEPS}")]
     TooLong(usize),
-    /// What a step is about has no name.
+    /// A step refers to an invalid name.
     #[error("step {step} names `{name}`: {error}")]
     BadName {
-        /// Which step, from 0.
+        /// The index of the step, from 0.
         step: usize,
-        /// The text.
         name: String,
-        /// What is wrong with it.
+        /// Why the name is invalid.
         error: NameError,
     },
     /// A step of a later version of the interface.
     #[error("step {step} is of the kind `{kind}`, which this version of Bellwether does not know")]
     UnknownStep {
-        /// Which step, from 0.
+        /// The index of the step, from 0.
         step: usize,
-        /// Its kind.
         kind: String,
     },
-    /// A signal of a later version, or none at all.
+    /// A signal of a later version, or an invalid one.
     #[error("step {step} sends the signal `{name}`, which this version of Bellwether does not know")]
     UnknownSignal {
-        /// Which step, from 0.
+        /// The index of the step, from 0.
         step: usize,
-        /// Its name.
         name: String,
     },
-    /// Would overrun its step for certain.
+    /// A pause that would certainly exceed the time limit of its step.
     #[error("step {step} pauses for {}; a step takes at most {}", plain(*.pause), plain(MAX_STEP_TIME))]
     LongPause {
-        /// Which step, from 0.
+        /// The index of the step, from 0.
         step: usize,
-        /// How long it wants to pause.
+        /// The length of the pause.
         pause: Duration,
     },
-    /// More arguments than anybody types.
+    /// The arguments are longer than the limit.
     #[error("step {step} adds too many or too long arguments; at most {MAX_ARGUMENTS} bytes are allowed")]
     LongArguments {
-        /// Which step, from 0.
+        /// The index of the step, from 0.
         step: usize,
     },
-    /// Plans are written down and shown, and so are the arguments of processes.
+    /// Plans are recorded and shown, and so are the arguments of processes.
     #[error(
-        "step {step} adds an argument with a secret in it, which everybody could read; a command reads its \
+        "step {step} adds an argument with a secret in it, which all users could read; a command reads its \
          secrets itself"
     )]
     Secret {
-        /// Which step, from 0.
+        /// The index of the step, from 0.
         step: usize,
     },
-    /// An argument ends at a zero byte for the program (execve(2)).
+    /// A program would see the argument end at the zero byte (execve(2)).
     #[error("step {step} adds an argument that holds a zero byte")]
     ZeroByte {
-        /// Which step, from 0.
+        /// The index of the step, from 0.
         step: usize,
     },
 }
 
-/// Of all arguments that one step adds, in bytes.
+/// The limit of all arguments that one step adds, in bytes.
 const MAX_ARGUMENTS: usize = 16 << 10;
 /// The kind of step for a signal that the interface's `signal` does not have.
 const SIGNAL: &str = "signal";
 const MAX_SUMMARY: usize = 200;
 
-/// The question as the guest reads it.
+/// The request in the guest's types.
 pub(super) fn request(run: PlanRun) -> wit::PlanRequest {
     let PlanRun { node, module, config, request, commands, clock, .. } = run;
     let history = request.history;
@@ -121,7 +117,7 @@ pub(super) fn request(run: PlanRun) -> wit::PlanRequest {
     }
 }
 
-/// The guest's plan, if it is one that can be carried out, without secrets.
+/// Converts the guest's plan, if it is valid, and removes secrets.
 pub(super) fn read(plan: wit::MadePlan, scrubber: &Scrubber) -> Result<Plan, PlanRefusal> {
     if plan.steps.len() > MAX_STEPS {
         return Err(PlanRefusal::TooLong(plan.steps.len()));
@@ -219,7 +215,7 @@ fn read_action(n: usize, action: wit::StepAction) -> Result<StepAction, PlanRefu
     })
 }
 
-/// What the interface has no word for, and an attribute has.
+/// An attribute, for what the interface has no field for.
 fn read_other(n: usize, other: &wit::OtherStep) -> Result<StepAction, PlanRefusal> {
     if other.kind != SIGNAL {
         return Err(PlanRefusal::UnknownStep { step: n, kind: one_line(&other.kind, 100) });

@@ -1,4 +1,4 @@
-//! One run of a checker or of a restart script: what goes in, what comes out.
+//! One run of a checker or of a restart script: its input and its result.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,115 +27,107 @@ use bellwether_os::clock::Clock;
 /// One run of a checker.
 #[derive(Debug, Clone)]
 pub struct CheckRun {
-    /// This node.
     pub node: NodeName,
-    /// Whose checker.
     pub module: ModuleName,
-    /// Which.
     pub checker: CheckerName,
-    /// Counts its runs, from 1.
+    /// The number of the run, from 1.
     pub run: u64,
     /// Its configuration, a JSON document.
     pub config: Arc<str>,
-    /// How long it may take, from the moment it has a place to run.
+    /// Its time limit, from the moment it has a place to run.
     pub time: Duration,
-    /// What it may use.
     pub limits: RunLimits,
-    /// What it is allowed.
+    /// What it is allowed to do.
     pub grants: Arc<Grants>,
-    /// What its module offers it, where that is granted.
+    /// The commands and processes of its module, where they are granted.
     pub facilities: Arc<dyn Facilities>,
-    /// What it left behind last time.
+    /// The state that earlier runs have stored.
     pub state: StateHandle,
 }
 
-/// What came of it.
+/// The result of a checker's run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CheckReport {
-    /// What it saw, or why it gave no answer.
+    /// Its observation, or why there is none.
     pub result: Result<Seen, Failure>,
-    /// How long it took.
+    /// The duration of the run.
     pub took: Duration,
-    /// What it cost.
+    /// The resources that it used.
     pub usage: Usage,
-    /// What it said in the log, the first lines.
+    /// Its first log lines.
     pub log: Vec<LogLine>,
-    /// What it wrote to its standard output and error, the end of it.
+    /// The end of its standard output and error.
     pub written: String,
-    /// What it wanted and may not.
+    /// What it asked for and was not granted.
     pub refusals: Vec<Refusal>,
-    /// The grants that have allowed it something, in the notation of grants.
+    /// The grants that it used, in the notation of grants.
     pub used: Vec<(GrantKind, String)>,
 }
 
 /// A checker's own answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
-    /// The outcome.
+    /// Pass, warn, fail or unknown.
     pub status: Status,
     /// One sentence for an on-call engineer.
     pub summary: String,
-    /// Numbers measured on the way.
+    /// The values that it measured.
     pub measurements: Vec<Measurement>,
-    /// What else it says.
+    /// Further details, as key and value.
     pub attributes: Vec<(String, String)>,
 }
 
-/// One question to a restart script.
+/// One request to a restart script.
 #[derive(Debug, Clone)]
 pub struct PlanRun {
-    /// This node.
     pub node: NodeName,
-    /// Whose restart script.
     pub module: ModuleName,
     /// Its configuration, a JSON document.
     pub config: Arc<str>,
-    /// Why a plan is wanted.
+    /// Why a plan is requested.
     pub request: PlanRequest,
-    /// The module's commands, and which of them run.
+    /// The module's commands, and which of them are running.
     pub commands: Vec<DeclaredCommand>,
-    /// How long it may take.
     pub time: Duration,
-    /// What it may use.
     pub limits: RunLimits,
-    /// What its module offers it, where that is granted.
+    /// The commands and processes of its module, where they are granted.
     pub facilities: Arc<dyn Facilities>,
-    /// What it is allowed.
+    /// What it is allowed to do.
     pub grants: Arc<Grants>,
-    /// What it left behind last time.
+    /// The state that earlier runs have stored.
     pub state: StateHandle,
-    /// What it is told moments by.
+    /// Converts moments to wall-clock time for the guest.
     pub clock: Clock,
 }
 
-/// What came of it.
+/// The result of a request for a plan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlanReport {
     /// The plan, or why there is none.
     pub plan: Result<Plan, NoPlan>,
-    /// How long it took.
+    /// The duration of the run.
     pub took: Duration,
-    /// What it cost.
+    /// The resources that it used.
     pub usage: Usage,
-    /// What it wanted and may not.
+    /// What it asked for and was not granted.
     pub refusals: Vec<Refusal>,
-    /// The grants that have allowed it something, in the notation of grants.
+    /// The grants that it used, in the notation of grants.
     pub used: Vec<(GrantKind, String)>,
 }
 
 /// Why there is no plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoPlan {
-    /// Checkers make none.
+    /// The component is a checker.
     #[error("it is a checker, not a restart script")]
     NotAScript,
-    /// It gave no answer.
+    /// The run returned no answer.
     #[error("the restart script gave no plan: {0}")]
     Failed(#[source] Failure),
-    /// It says why itself.
+    /// The script declined, with its reason.
     #[error("{0}")]
     Declined(String),
-    /// What it wants is not done.
+    /// The plan was rejected.
     #[error("the restart script's plan is refused: {0}")]
     Refused(String),
 }
@@ -143,8 +135,8 @@ pub enum NoPlan {
 const MAX_SUMMARY: usize = 500;
 
 impl Sandbox {
-    /// Runs a checker once, on a fresh instance. Never takes much longer than
-    /// the run's time, once for a place to run and once for the run.
+    /// Runs a checker once, on a fresh instance. Takes at most about twice the run's time: once for a place to run
+    /// and once for the run.
     pub async fn check(&self, component: &Component, run: CheckRun) -> CheckReport {
         let output = Output::new(&run.limits);
         let (result, took, usage) = match component.guest() {
@@ -167,7 +159,7 @@ impl Sandbox {
                     output.scrubber().scrub_observation(&mut answer.value);
                     for name in no_numbers(&answer.value.measurements) {
                         let line = format!("the measurement `{name}` is not a number: it is left out");
-                        // The run is over: there is nothing left to end.
+                        // The run is over, so there is nothing left to end.
                         let _over = output.log(LogLevel::Warn, &line);
                     }
                     answer.value.into()
@@ -190,7 +182,7 @@ impl Sandbox {
         self.plan_report(component, run).await.plan
     }
 
-    /// The same, with what it cost.
+    /// The same, with its cost.
     pub async fn plan_report(&self, component: &Component, run: PlanRun) -> PlanReport {
         let Guest::RestartScript(pre) = component.guest() else {
             return PlanReport::not_run(NoPlan::NotAScript);
@@ -267,15 +259,15 @@ fn prepare(run: CheckRun, output: Output, share: Arc<Share>) -> (wit::CheckReque
     (request, allowance)
 }
 
-/// What the guest is told of its time: less than it has, so that it can answer
-/// `fail` itself when a resource does not reply in time, before it is ended.
+/// The time limit that the guest is given: shorter than its own, so that it can answer `fail` itself when a
+/// resource does not reply in time, before it is ended.
 pub(super) fn told(time: Duration) -> Duration {
     let in_hand = (time / 10).max(Duration::from_millis(20)).min(time / 2);
     time.saturating_sub(in_hand)
 }
 
 impl CheckReport {
-    /// As the core wants it. A failure becomes `unknown`.
+    /// Converts to the core's type. A failure becomes `unknown`.
     pub fn into_observation(self, at: Moment) -> Observation {
         let mut observation = match self.result {
             Ok(seen) => Observation {
@@ -286,7 +278,7 @@ impl CheckReport {
             Err(failure) => Observation::new(Status::Unknown, failure.to_string(), at),
         };
         observation.took = self.took;
-        // When all is well nobody needs to know; else it is most likely the reason.
+        // It is irrelevant if the result is good; otherwise it is most likely the reason.
         if !matches!(observation.status, Status::Pass)
             && let Some(refusal) = self.refusals.first()
             && !refusal.is_told_in(&observation.summary)
@@ -315,13 +307,13 @@ impl From<types::Observation> for Seen {
     }
 }
 
-/// The names of those that are no numbers.
+/// The names of measurements that are not numbers.
 fn no_numbers(given: &[types::Measurement]) -> Vec<String> {
     let wrong = given.iter().filter(|measurement| !measurement.value.is_finite());
     wrong.take(MAX_ENTRIES).map(|measurement| one_line(&measurement.name, 100)).collect()
 }
 
-/// Without those that are no numbers: JSON has no word for them.
+/// Without values that are not numbers: JSON cannot represent them.
 fn measurements(given: Vec<types::Measurement>) -> Vec<Measurement> {
     let numbers = given.into_iter().filter(|measurement| measurement.value.is_finite());
     let fit = |measurement: types::Measurement| Measurement {
@@ -386,7 +378,7 @@ mod tests {
         assert_eq!(no_numbers(&[measured(1.0), measured(f64::NAN), measured(f64::INFINITY)]), ["x", "x"]);
         assert_eq!(seen.attributes.len(), MAX_ENTRIES);
         assert_eq!(seen.attributes[0].1, "b");
-        // All is well: the refusal is no part of the sentence.
+        // The result is good, so the refusal is not part of the sentence.
         let observation = report(Ok(seen.clone())).into_observation(Moment::default());
         assert_eq!(observation.summary, seen.summary);
     }

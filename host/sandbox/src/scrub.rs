@@ -1,32 +1,31 @@
-//! Takes secrets out of what a run says.
+//! Removes secrets from the output of a run.
 //!
-//! A guest that was given a secret may print it, most often by mistake: in a
-//! log line, in an error of a library, in its answer. Whatever leaves the run
-//! for people goes through here. It is a safety net and no wall: a guest that
-//! means to can write a secret backwards.
+//! A guest that was given a secret may print it, most often by mistake: in a log line, in an error of a library, in
+//! its answer. Everything that a run outputs for people passes through here. It is a safety net, not a security
+//! boundary: a guest can always encode a secret, for example backwards.
 
 use std::borrow::Cow;
 
 use super::bindings::types;
 
-/// What stands in its place.
+/// The replacement for a secret.
 const SCRUBBED: &str = "***";
-/// Lines of a secret that are shorter are no secret by themselves.
+/// Lines of a secret that are shorter than this are not secret by themselves.
 const MIN_LINE: usize = 8;
 
-/// The secrets that a run has been given.
+/// The secrets that a run has received.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Scrubber {
-    /// Longest first, so that none is cut by one that it contains.
+    /// Longest first, so that none is split by one that it contains.
     texts: Vec<String>,
 }
 
 impl Scrubber {
-    /// From now on nobody is shown this. What is no text cannot be shown as it is anyway.
+    /// Adds a secret. Bytes that are not text cannot be shown as they are anyway.
     pub(super) fn add(&mut self, secret: &[u8]) {
         let text = String::from_utf8_lossy(secret);
         let text = text.trim();
-        // A key of many lines is as secret in pieces.
+        // Each line of a key with several lines is secret, too.
         let lines = text.lines().map(str::trim).filter(|line| line.len() >= MIN_LINE);
         for text in std::iter::once(text).chain(lines).filter(|text| !text.is_empty()) {
             if !self.texts.iter().any(|known| known == text) {
@@ -40,7 +39,7 @@ impl Scrubber {
         self.texts.is_empty()
     }
 
-    /// Whether a secret stands in the text.
+    /// Whether the text contains a secret.
     pub(super) fn finds_in(&self, text: &str) -> bool {
         self.texts.iter().any(|secret| text.contains(secret.as_str()))
     }
@@ -56,11 +55,11 @@ impl Scrubber {
         scrubbed
     }
 
-    /// The same of a text whose beginning was cut off, maybe in the middle of a secret.
+    /// The same for a text whose beginning was cut off, maybe in the middle of a secret.
     pub(super) fn scrub_cut(&self, text: &str) -> String {
         let ends =
             |secret: &str| {
-                // The longest end of the secret that the text begins with, but not all of it.
+                // The longest proper suffix of the secret that the text begins with.
                 secret.char_indices().skip(1).map(|(at, _)| secret.len() - at).find(|length| {
                     secret.get(secret.len() - length..).is_some_and(|end| text.starts_with(end))
                 })
@@ -71,7 +70,7 @@ impl Scrubber {
         }
     }
 
-    /// A checker's answer without secrets.
+    /// Removes secrets from a checker's answer.
     pub(super) fn scrub_observation(&self, seen: &mut types::Observation) {
         if self.is_empty() {
             return;
@@ -111,7 +110,7 @@ mod tests {
         for (secrets, text, shown) in [
             (&["hunter2\n"][..], "login hunter2:hunter2 failed", "login ***:*** failed"),
             (&["hunter2"], "nothing of it", "nothing of it"),
-            // One that holds another is not left over in pieces.
+            // If one secret contains another, no part of it is left.
             (&["pass", "password"], "password pass", "*** ***"),
             (&["", "  \n"], "an empty one takes nothing out", "an empty one takes nothing out"),
             (&["-----BEGIN\nMIIEowIBAAKC\nx\n-----END\n"], "line MIIEowIBAAKC, x", "line ***, x"),

@@ -1,8 +1,8 @@
-//! What one checker may keep of the threads that all checkers share.
+//! Limits how many of the shared threads one checker can use.
 //!
-//! A run that is ended leaves behind what nothing can end: a look-up of a name whose server is silent,
-//! a read from a disk that hangs. The next run of the same checker finds it still counted, so that one
-//! checker never takes the threads of all others, however often it runs.
+//! A run that is ended leaves behind operations that cannot be interrupted: a look-up of a name whose server does
+//! not respond, a read from a disk that hangs. They still count for the next run of the same checker, so that one
+//! checker never uses up the threads of all others, however often it runs.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -12,15 +12,15 @@ use tokio::sync::Semaphore;
 
 use bellwether_os::names;
 
-/// Calls that wait for a disk, at once.
+/// The maximum number of concurrent calls that wait for a disk.
 const FILES: usize = 2;
 
-/// Of one checker, or of one restart script. Whatever is under way holds a part of it.
+/// The share of one checker or restart script. Each operation in progress holds a part of it.
 #[derive(Debug)]
 pub(super) struct Share {
-    /// Look-ups of names.
+    /// For look-ups of names.
     pub(super) names: names::Share,
-    /// Calls that wait for a disk.
+    /// For calls that wait for a disk.
     pub(super) files: Arc<Semaphore>,
 }
 
@@ -30,15 +30,15 @@ impl Default for Share {
     }
 }
 
-/// Those of which something is under way.
+/// The shares that are in use.
 #[derive(Debug, Default)]
 pub(super) struct Shares(Mutex<HashMap<Owner, Weak<Share>>>);
 
-/// A module, and its checker; of a restart script, nothing.
+/// A module and its checker; `None` for its restart script.
 type Owner = (ModuleName, Option<String>);
 
 impl Shares {
-    /// The share of this one: the same as long as anything holds it.
+    /// The share of this owner: the same one as long as it is in use.
     pub(super) fn of(&self, module: &ModuleName, checker: Option<&str>) -> Arc<Share> {
         let owner = (module.clone(), checker.map(str::to_owned));
         let mut shares = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! Guests that behave, and guests that do not.
+//! Tests with guests that behave, and guests that do not.
 
 mod deadlines;
 mod fuzz;
@@ -32,12 +32,12 @@ const LIMITS: RunLimits = RunLimits {
     host_calls: 100_000,
     call_data: 1 << 20,
 };
-/// Two ticks would do; a busy machine takes what it takes.
+/// Two ticks would suffice; the rest is for a busy machine.
 const SLACK: Duration = Duration::from_secs(10);
-/// What ends by itself has all the time that it needs.
+/// The time limit for what ends by itself, which is never reached.
 const AMPLE: u64 = 20_000;
 
-/// Guests describe themselves in all the time that they need.
+/// The time limit of descriptions, which is never reached.
 fn sandbox() -> Sandbox {
     let limits = LimitsSpec { run: LIMITS, concurrent_runs: 4 };
     Sandbox::new(&limits, Compiler::Own).unwrap().describing_within(Duration::from_millis(AMPLE))
@@ -65,7 +65,7 @@ async fn check(sandbox: &Sandbox, component: &Component, run: CheckRun) -> Check
     report
 }
 
-/// How one check of this guest fails.
+/// The failure of one check of this guest.
 async fn failure(guest: Guest) -> Failure {
     let sandbox = sandbox();
     let component = sandbox.load(guest.build()).unwrap();
@@ -183,7 +183,7 @@ async fn a_flood_of_log_lines_is_a_limit_and_the_first_are_kept() {
     assert_eq!((report.log[99].level, report.log[99].text.as_str()), (LogLevel::Warn, "allwell"));
 }
 
-/// Pins the text by which [`Failure`] knows wasmtime's private error.
+/// Pins the text by which [`Failure`] recognises wasmtime's private error.
 #[tokio::test]
 async fn too_much_data_in_one_call_is_a_limit() {
     let logged = Guest {
@@ -228,7 +228,7 @@ async fn other_endings_have_their_own_words() {
     assert!(text.contains("utf-8"), "{text}");
 }
 
-/// Writes one byte more with each run, then traps at the third.
+/// Writes one byte more in each run, then traps in the third.
 const REMEMBERING: &str = r"
     (call $get (i32.const 41) (i32.const 4) (i32.const 512))
     (call $set (i32.const 41) (i32.const 4)
@@ -372,7 +372,7 @@ async fn a_restart_script_that_traps_gives_a_reason_instead() {
     assert_eq!(error.to_string(), "the restart script gave no plan: panicked: it gave no reason");
 }
 
-/// A sandbox that keeps compiled code here, and whose compiler is no more than that.
+/// A sandbox that stores compiled code here, and whose compiler only reads this cache.
 fn caching(folder: &std::path::Path, compiler: Compiler) -> Sandbox {
     let limits = LimitsSpec { concurrent_runs: 4, ..LimitsSpec::default() };
     let sandbox = Sandbox::new(&limits, compiler).unwrap();

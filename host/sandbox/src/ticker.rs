@@ -1,4 +1,4 @@
-//! Makes time pass for guests.
+//! Advances the epochs of guests.
 //!
 //! ```text
 //!            a run begins
@@ -7,10 +7,9 @@
 //!     └────────────────────────┘  └───┘
 //!      a whole tick without any run
 //! ```
-//! A thread of the operating system, because a task could be starved by the
-//! very guests that it should interrupt. Parked whenever nothing runs, so that a
-//! daemon at rest does not wake up for it. Once the sandbox is gone the thread
-//! ends with the last run.
+//! A thread of the operating system, because a task could be starved by the very guests that it has to interrupt.
+//! Parked whenever nothing runs, so that an idle daemon does not wake up for it. Once the sandbox is dropped, the
+//! thread exits with the last run.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -20,7 +19,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use wasmtime::Engine;
 
-/// Spinning guests are interrupted this often.
+/// Guests in an endless loop are interrupted at this interval.
 pub(super) const TICK: Duration = Duration::from_millis(10);
 
 /// Ticks while there are [`Running`] guards.
@@ -29,14 +28,14 @@ pub(super) struct Ticker {
     thread: Thread,
 }
 
-/// One run under way.
+/// A run in progress.
 pub(super) struct Running(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    /// Runs ever begun.
+    /// The number of runs that have begun.
     begun: AtomicU64,
-    /// Runs ever ended.
+    /// The number of runs that have ended.
     ended: AtomicU64,
     parked: AtomicBool,
     closing: AtomicBool,
@@ -55,7 +54,7 @@ impl Ticker {
         Ok(Self { shared, thread: thread.thread().clone() })
     }
 
-    /// A run begins: its time passes from now on.
+    /// Registers a run: epochs advance from now on.
     pub(super) fn run(&self) -> Running {
         self.shared.begun.fetch_add(1, SeqCst);
         if self.shared.parked.swap(false, SeqCst) {
@@ -102,7 +101,7 @@ fn tick(shared: &Shared, engine: &Engine) {
 
 fn park(shared: &Shared, seen: u64) {
     shared.parked.store(true, SeqCst);
-    // A run that began before `parked` was set did not see it and does not wake us.
+    // A run that began before `parked` was set did not see it and does not wake this thread.
     let awaited = || shared.begun.load(SeqCst) == seen && !shared.closing.load(SeqCst);
     while awaited() {
         std::thread::park();

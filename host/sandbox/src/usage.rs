@@ -1,4 +1,4 @@
-//! What a run has used: counted on its own thread, read by whoever waits for it.
+//! The resource usage of a run: counted on its own thread, read by its caller.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -6,34 +6,34 @@ use std::time::Duration;
 pub use bellwether_bus::metrics::Usage;
 use bellwether_os::clock;
 
-/// A run's meter. What it has counted stays to be read when the guest is ended.
+/// A run's meter. Its values can still be read when the guest has been ended.
 #[derive(Default)]
 pub(super) struct Meter {
-    /// Nanoseconds of the turns that are over.
+    /// Nanoseconds of completed polls.
     cpu: AtomicU64,
-    /// The thread's time when the present turn began, in nanoseconds.
+    /// The thread's CPU time when the present poll began, in nanoseconds.
     turn: AtomicU64,
     memory: AtomicU64,
     host_calls: AtomicU64,
 }
 
 impl Meter {
-    /// A thread takes the run up.
+    /// A thread begins to poll the run.
     pub(super) fn begin_turn(&self) {
         self.turn.store(thread_time(), Relaxed);
     }
 
-    /// It lays it down again.
+    /// The thread stops polling it.
     pub(super) fn end_turn(&self) {
         self.cpu.fetch_add(self.this_turn(), Relaxed);
     }
 
-    /// Up to now. For the thread that carries out the run.
+    /// The usage until now. Must be called on the thread that carries out the run.
     pub(super) fn cpu(&self) -> Duration {
         Duration::from_nanos(self.cpu.load(Relaxed).saturating_add(self.this_turn()))
     }
 
-    /// Counts a call, and says how many there have been.
+    /// Counts a call, and returns the number of calls so far.
     pub(super) fn count_call(&self) -> u64 {
         self.host_calls.fetch_add(1, Relaxed) + 1
     }
@@ -42,7 +42,7 @@ impl Meter {
         self.memory.fetch_max(used, Relaxed);
     }
 
-    /// Without the turn under way, if there is one.
+    /// Without the present poll, if there is one.
     pub(super) fn usage(&self) -> Usage {
         Usage {
             cpu: Duration::from_nanos(self.cpu.load(Relaxed)),

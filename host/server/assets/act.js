@@ -1,21 +1,21 @@
-// The act-key: a cookie may be read by other programs of this host, a key in
-// localStorage belongs to this origin. Changes carry both.
+// The act key: other programs on this host can read a cookie, but only this
+// origin can read localStorage. Requests that change something carry both.
 const NAME = "bellwether-act-key";
 
-/** Keeps the key that the page behind a sign-in carries, and goes on. */
+/** Stores the act key from the page that follows a sign-in, and opens the next page. */
 export function rememberKey() {
   const meta = document.querySelector('meta[name="act-key"]');
   if (!meta) return;
   try {
     localStorage.setItem(NAME, meta.content);
   } catch {
-    return; // Without storage every change asks for the password.
+    return; // Without localStorage, every change asks for the password.
   }
   const next = document.querySelector('meta[name="next-page"]');
   if (next && next.content.startsWith("/") && !next.content.startsWith("//")) location.replace(next.content);
 }
 
-/** The key, or nothing. */
+/** The stored act key, or null. */
 export function actKey() {
   try {
     return localStorage.getItem(NAME);
@@ -24,7 +24,7 @@ export function actKey() {
   }
 }
 
-/** Sends a form as the page would, with the key. */
+/** Submits a form as the browser would, with the act key added. */
 export function send(form, submitter) {
   const body = new URLSearchParams(new FormData(form, submitter));
   const headers = { Accept: "text/html" };
@@ -33,7 +33,7 @@ export function send(form, submitter) {
   return fetch(form.action, { method: "POST", body, headers, signal: AbortSignal.timeout(30_000) });
 }
 
-/** With the key nobody is asked for a password. */
+/** Hides the password fields if there is an act key, which replaces the password. */
 export function withoutPassword(within) {
   if (!actKey()) return;
   within.querySelectorAll("[data-without-key]").forEach((field) => {

@@ -1,4 +1,4 @@
-// Asks before a command, in a dialog over the page. What is asked is the daemon's own page.
+// Asks for confirmation of a command in a dialog. The dialog shows the daemon's confirmation page.
 import { actKey, send, withoutPassword } from "./act.js";
 import { refresh, showPage } from "./live.js";
 
@@ -50,7 +50,7 @@ async function act(dialog, form, submitter) {
   }
 }
 
-/** What became of a command stands on top of the module's page. */
+/** Shows the result of a command at the top of the module's page. */
 async function goOn(dialog, answer) {
   if (new URL(answer.url).pathname !== location.pathname) { location.href = answer.url; return; }
   dialog.close();
@@ -61,7 +61,7 @@ async function goOn(dialog, answer) {
   result?.scrollIntoView({ block: "nearest" });
 }
 
-/** Puts what a page says in the middle of it into the dialog. */
+/** Puts the main part of a fetched page into the dialog. */
 function show(dialog, text, url) {
   const page = new DOMParser().parseFromString(text, "text/html");
   const said = page.querySelector("main .dialog");
@@ -74,7 +74,7 @@ function show(dialog, text, url) {
   (dialog.querySelector("[autofocus]") ?? dialog.querySelector("input:not([type=hidden]), button, a"))?.focus();
 }
 
-/** The last ready node wants its module's name typed. */
+/** Enables the button once the module's name is typed, which the last ready node requires. */
 function typed(event) {
   const expected = event.target.dataset?.type;
   if (!expected) return;

@@ -1,5 +1,5 @@
-// What makes pages live. Everything reads without it: it only keeps a page fresh,
-// asks before a command in place, and lends keys. Split by what it does.
+// Entry point of the scripts. Every page works without them: they only update the page,
+// confirm commands in a dialog and add keyboard shortcuts, each in a file of its own.
 import { keepFresh } from "./live.js";
 import { followLog } from "./log.js";
 import { confirmInPlace } from "./confirm.js";

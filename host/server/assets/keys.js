@@ -1,4 +1,4 @@
-// Keys for those who do not use a mouse. They can be switched off (WCAG 2.1.4).
+// Keyboard shortcuts. They can be switched off (WCAG 2.1.4).
 const OFF = "bellwether-keys-off";
 
 export function lendKeys() {

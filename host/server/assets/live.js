@@ -1,16 +1,16 @@
-// Keeps the page as the daemon has it: the stream says that something changed, the page is
-// fetched again and what differs is changed in place, so that focus and scrolling stay.
+// Keeps the page up to date: the event stream reports that something changed, the page is
+// fetched again, and only the differences are applied, so that focus and scroll position stay.
 import { withoutPassword } from "./act.js";
 import { morph } from "./morph.js";
 import { nodeClock, tellTimes } from "./time.js";
 
-const SILENCE = 2_200; // The stream says something every second.
+const SILENCE = 2_200; // The stream sends at least one event per second.
 const LOOK_EVERY = 250;
 const AT_MOST_EVERY = 1_000;
-const LAZILY = 5_000; // What checkers say again and again.
+const LAZILY = 5_000; // For results that checkers repeat.
 const SPEAK_AT_MOST_EVERY = 8_000;
 
-// Of a clock that does not jump when the time of the computer is set.
+// On the monotonic clock, which does not jump when the system time is set.
 let heard = performance.now();
 let heardWhen = new Date();
 let looked = heard;
@@ -35,7 +35,7 @@ export function keepFresh() {
     stream.addEventListener("heartbeat", (event) => { hear(event); watchContact(); });
     stream.addEventListener("bye", () => { stream.close(); location.reload(); });
     stream.onerror = () => {
-      // Refused for good, or only broken off: the page itself tells which.
+      // The stream was refused or only interrupted; fetching the page tells which.
       if (stream?.readyState !== EventSource.CLOSED) return;
       stream = null;
       setTimeout(open, 3_000);
@@ -43,17 +43,17 @@ export function keepFresh() {
     };
   };
   const close = () => { stream?.close(); stream = null; };
-  // A browser has six connections for a host: pages that nobody sees keep none.
+  // A browser opens at most six connections per host, so hidden pages close theirs.
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) { close(); return; }
-    // Nothing has been heard meanwhile: what is shown stays as old as it is until something is heard.
+    // No event arrived while the page was hidden, so its data counts as old until the next event.
     ever = false;
     watchContact();
     open();
     refresh();
   });
   addEventListener("pagehide", close);
-  // Before the sign-in ends: a stream that is only just being opened would be refused.
+  // Before the sign-in ends: a stream that is still being opened would be refused.
   document.addEventListener("submit", (event) => {
     if (new URL(event.target.action).pathname === "/logout") close();
   });
@@ -69,9 +69,9 @@ function hear(event) {
     news = JSON.parse(event.data);
     nodeClock(news.at);
   } catch {
-    // A heartbeat without a clock is one nevertheless.
+    // A heartbeat without a time still counts as a heartbeat.
   }
-  // A core that does not turn has nothing fresh to say.
+  // If the core's loop has stalled, the data is not fresh.
   stalled = news.turns === false;
   if (stalled) return;
   ever = true;
@@ -79,13 +79,13 @@ function hear(event) {
   heardWhen = new Date();
 }
 
-/** What moved is shown at once, what only goes on a little later. */
+/** Refreshes at once after a change of state, and after a delay for repeated results. */
 function heed(event) {
   let news = {};
   try {
     news = JSON.parse(event.data);
   } catch {
-    // Then everything may have changed.
+    // Events may have been missed, so everything may have changed.
   }
   const about = document.body.dataset.about;
   const concerns = (names) => !names || (about ? names.includes(about) : names.length > 0);
@@ -103,7 +103,7 @@ function refreshLazily() {
 function lookAround() {
   const late = performance.now() - looked > 4 * LOOK_EVERY;
   looked = performance.now();
-  // This page itself was held up: what has come meanwhile is heard first. The next look counts in any case.
+  // The timers of this page were delayed: process the waiting events first. The next check decides in any case.
   skipped = late && !skipped;
   if (!skipped) watchContact();
 }
@@ -117,7 +117,7 @@ function watchContact() {
   if (turned && !lost) refresh();
 }
 
-/** Says in the headline, beside the modules and in the title when there is no data. */
+/** Shows in the headline, beside the modules and in the title that there is no current data. */
 function tellContact(lost) {
   const since = `${heardWhen.toLocaleTimeString()} here`;
   const why = stalled ? "the core has stalled" : "the node does not answer";
@@ -138,7 +138,7 @@ function write(id, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Fetches the page again, soon; never twice at once. */
+/** Schedules another fetch of the page; only one fetch runs at a time. */
 export function refresh() {
   wanted = true;
   if (fetching) return;
@@ -154,14 +154,14 @@ async function fetchPage() {
     if (answer.redirected && new URL(answer.url).pathname === "/login") { location.reload(); return; }
     if (answer.ok) showPage(await answer.text());
   } catch {
-    // The next change, or the return of the node, tries again.
+    // The next change, or the next event of the node, tries again.
   } finally {
     fetching = false;
     if (wanted) refresh();
   }
 }
 
-/** Makes this page what the daemon says it is now. */
+/** Updates this page to the fetched one. */
 export function showPage(text) {
   const page = new DOMParser().parseFromString(text, "text/html");
   const before = states();
@@ -176,12 +176,12 @@ export function showPage(text) {
   withoutPassword(document);
   tellTimes();
   watchContact();
-  // What moved to another place has lost it.
+  // An element that was moved has lost the focus.
   if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
   speak(before, states());
 }
 
-/** What is said of each module, for those who hear the page. */
+/** The state of each module as text, for screen readers. */
 function states() {
   const all = new Map();
   document.querySelectorAll("[data-says]").forEach((element) => all.set(element.id, element.dataset.says));
@@ -202,7 +202,7 @@ function speak(before, after) {
   }
 }
 
-/** What came meanwhile is said together, of each module the latest. */
+/** Announces the collected changes together, only the latest of each module. */
 function say() {
   speaking = 0;
   spoken = Date.now();

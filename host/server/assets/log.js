@@ -1,4 +1,4 @@
-// What the application writes, as it writes it. Whoever has scrolled up reads in peace.
+// Follows the output of the application. It does not scroll while the user has scrolled up.
 const EVERY = 2_000;
 
 export function followLog() {
@@ -12,7 +12,7 @@ export function followLog() {
       const answer = await fetch(`/api/v1/modules/${encodeURIComponent(module)}/log`, { signal: AbortSignal.timeout(10_000) });
       if (answer.ok) (await answer.json()).forEach(show);
     } catch {
-      // The next time.
+      // Tried again with the next update.
     } finally {
       asking = false;
     }
@@ -21,14 +21,14 @@ export function followLog() {
 
 function show({ command, lines }) {
   const log = document.getElementById(`log-${command}`);
-  // The log of a command that has not written before comes with the page.
+  // A log that did not exist when the page was loaded appears with the next refresh of the page.
   const text = log?.firstElementChild;
   if (!text || isRead(log)) return;
   const fresh = lines.join("\n");
   if (text.textContent !== fresh) text.textContent = fresh;
 }
 
-/** The end is at the place 0, what is before it above. */
+/** Whether the user reads the log: it is scrolled up (`scrollTop` is 0 at its end) or some of it is selected. */
 function isRead(log) {
   const selection = getSelection();
   return log.scrollTop < -4 || (selection && !selection.isCollapsed && log.contains(selection.anchorNode));

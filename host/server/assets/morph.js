@@ -1,5 +1,5 @@
-// Makes one element like another and touches only what differs. Children with an id are
-// matched by it, the others by their place.
+// Makes one element equal to another by changing only what differs. Children with an id are
+// matched by the id, the others by their position.
 
 export function morph(old, fresh) {
   if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName) {
@@ -15,7 +15,7 @@ export function morph(old, fresh) {
   children(old, fresh);
 }
 
-// What the person or this page has set, and the daemon knows nothing of.
+// Attributes that the user or this script sets and the daemon does not send.
 const OWN = new Set(["open", "value", "checked", "hidden", "disabled", "required"]);
 
 function attributes(old, fresh) {

@@ -1,4 +1,4 @@
-// Behind a sign-in: keep the key that changes want, and go on.
+// After a sign-in: store the act key for changes, and open the next page.
 import { rememberKey } from "./act.js";
 
 rememberKey();

@@ -1,7 +1,7 @@
 // "3m ago" stays true while the page is open.
 const UNITS = [[86400, "d"], [3600, "h"], [60, "m"], [1, "s"]];
 
-/** `4m`, `1h 30m`: as the daemon writes it. */
+/** Formats a duration as the daemon does: `4m`, `1h 30m`. */
 export function plain(seconds) {
   const parts = [];
   for (const [size, name] of UNITS) {
@@ -22,16 +22,16 @@ function tell(element) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-// This machine's clock may differ from the node's; ages are by the node's.
+// The clock of this computer may differ from the node's; ages use the node's clock.
 let clockError = 0;
 
-/** What the node's clock said just now. */
+/** The current time of the node's clock. */
 export function nodeClock(iso) {
   const there = Date.parse(iso);
   if (!Number.isNaN(there)) clockError = Date.now() - there;
 }
 
-/** The same moment on the clock of the browser, if that shows another hour than the node's. */
+/** The same time in the browser's time zone, if that differs from the node's. */
 function tellLocal(element) {
   const time = element.closest("time");
   const there = time?.querySelector(".clock")?.textContent ?? "";
@@ -42,7 +42,7 @@ function tellLocal(element) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** All moments of the page, as they are to be read now. */
+/** Updates all times on the page. */
 export function tellTimes() {
   document.querySelectorAll("[data-ago]").forEach(tell);
   document.querySelectorAll("[data-local]").forEach(tellLocal);

@@ -3,7 +3,7 @@
 //! ```text
 //!   user + password ──┐                     ┌─ idle, too old
 //!                     ├──▶ session ──used──▶│─ signed out
-//!   one-time address ─┘                     └─ password, role or user changed ──▶ its streams end
+//!      one-time link ─┘                     └─ password, role or user changed ──▶ its streams end
 //!
 //!   token ──used──▶ … ──▶ expired, revoked ──▶ its streams end
 //! ```

@@ -1,4 +1,4 @@
-//! The console: pages that a browser shows, made here and readable without a script.
+//! The console: pages for a browser, rendered here and readable without scripts.
 //!
 //! ```text
 //!   /                              the farm
@@ -12,8 +12,8 @@
 //!   /login, /login/CODE, /logout   signing in and out
 //!   /assets/…, /icon/N.svg         what pages are made of
 //! ```
-//! Pages are made from the published snapshot and the journal; nothing here waits for the core
-//! but a command. Scripts are our own, and no page needs one to be read.
+//! Pages are rendered from the published snapshot and the journal; only a command waits for the core. All scripts
+//! are part of the binary, and no page needs one to be readable.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ pub(super) use self::frame::Bare;
 
 type Handle = Arc<dyn Daemon>;
 
-/// All pages.
+/// The routes of all pages.
 pub(crate) fn router(daemon: Handle) -> Router {
     Router::new()
         .route("/", get(farm::page))
@@ -75,7 +75,7 @@ pub(crate) fn router(daemon: Handle) -> Router {
         .with_state(daemon)
 }
 
-/// What only admins do.
+/// The routes that need the admin role.
 fn admins() -> Router<Handle> {
     Router::new()
         .route("/components/{folder}/{name}/approve", get(components::ask).post(components::approve))
@@ -88,19 +88,19 @@ fn admins() -> Router<Handle> {
         .route_layer(from_fn(|request, next| page_needs(Role::Admin, request, next)))
 }
 
-/// For a query (RFC 3986, section 2.1).
+/// Encoded for a query (RFC 3986, section 2.1).
 pub(super) fn encoded(text: &str) -> String {
-    /// The unreserved characters (section 2.3) and the slash stay as they are.
+    /// The unreserved characters (section 2.3) and the slash are not encoded.
     const ENCODED: &AsciiSet =
         &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
     utf8_percent_encode(text, ENCODED).to_string()
 }
 
-/// The page, or what is wrong with its template.
+/// The page, or the error of its template.
 fn html(status: StatusCode, page: &impl Template) -> Response {
     match page.render() {
-        // Templates have nothing in them that a text may not have. An escape sequence is not taken as one: what is
-        // behind it is the page.
+        // Templates contain no characters that a text may not contain. An escape sequence is not removed as a
+        // whole, because the rest of the page follows it.
         Ok(text) => (status, Html(without_marks(&text).into_owned())).into_response(),
         Err(error) => {
             tracing::error!(%error, "a page of the console cannot be made");

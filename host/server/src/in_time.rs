@@ -1,11 +1,11 @@
-//! How long a client may take for what it says, and for what it is told.
+//! Time limits for what clients send and receive.
 //!
 //! ```text
 //!   head ──▶ body: all of it in time, or 408 and the end of the connection
 //!   answer ──▶ something of it is taken in time, again and again, or the end of the connection
 //! ```
-//! The head has a deadline where the connection is served. Without all three, a client that says or takes
-//! nothing keeps its place for as long as it likes, and there are only so many places.
+//! The time limit of the head is enforced where the connection is served. Without all three, a client that sends or
+//! receives nothing would keep its place forever, and their number is limited.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -25,12 +25,12 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use bellwether_api::Problem;
 
-/// A body is small, and there by then.
+/// The time limit for a body, which is small.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
-/// A client that takes nothing of what it is told for so long is let go.
+/// A client that receives nothing for this long is disconnected.
 const TAKEN_WITHIN: Duration = Duration::from_secs(30);
 
-/// Every request's body ends in time, whoever reads it.
+/// Limits the time of every request's body.
 pub(super) async fn body(request: Request, next: Next) -> Response {
     body_within(BODY_WITHIN, request, next).await
 }
@@ -60,7 +60,7 @@ fn too_late() -> Problem {
     }
 }
 
-/// A body that ends in an error if not all of it has arrived by then.
+/// A body that ends in an error if it has not arrived completely by then.
 struct InTime {
     body: Body,
     until: Pin<Box<Sleep>>,
@@ -93,12 +93,12 @@ impl HttpBody for InTime {
     }
 }
 
-/// A connection that ends in an error if nothing of what is written is taken for a while.
+/// A connection that ends in an error if none of the written data is received for a while.
 #[derive(Debug)]
 pub(super) struct Taken<S> {
     stream: S,
     within: Duration,
-    /// When it is over, while something waits to be taken.
+    /// The deadline, while data waits to be received.
     until: Pin<Box<Sleep>>,
     waits: bool,
 }
@@ -112,7 +112,7 @@ impl<S> Taken<S> {
         Self { stream, within, until: Box::pin(sleep(within)), waits: false }
     }
 
-    /// What came of a try to write.
+    /// Handles the result of an attempt to write.
     fn judge<T>(&mut self, tried: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if tried.is_ready() {
             self.waits = false;
@@ -122,7 +122,7 @@ impl<S> Taken<S> {
             self.until.as_mut().reset(Instant::now() + self.within);
         }
         ready!(self.until.as_mut().poll(context));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client receives nothing")))
     }
 }
 
@@ -201,7 +201,7 @@ mod tests {
         let response = ask(endless, Duration::from_millis(50)).await;
         assert_eq!(response.status(), 408);
         assert_eq!(response.headers()[header::CONNECTION], "close");
-        // One that says a little all the time is no better.
+        // A client that sends a little all the time is no better.
         let drops = futures_util::stream::repeat(()).then(|()| async {
             tokio::task::yield_now().await;
             Ok::<_, io::Error>(Bytes::new())

@@ -1,5 +1,5 @@
-//! How long from the death of a kept process to those who need to know, and to
-//! its successor: `cargo bench -p bellwether-supervisor --bench death_to_restart`.
+//! The time from the death of a kept process until it is reported, and until its successor runs: `cargo bench -p
+//! bellwether-supervisor --bench death_to_restart`.
 //!
 //! Set `BALLAST_MIB` to see that the time does not grow with the memory of the
 //! daemon (it would if processes were started by fork).
@@ -26,7 +26,7 @@ use bellwether_supervisor::observe::process::{ProcessContext, watch_processes};
 const ROUNDS: usize = 200;
 
 fn main() -> Result<()> {
-    // `cargo test --benches` wants to see that it runs, not how fast.
+    // `cargo test --benches` checks that it runs, not how fast.
     let rounds = if std::env::args().any(|argument| argument == "--bench") { ROUNDS } else { 3 };
     let mebibytes = std::env::var("BALLAST_MIB").ok().and_then(|text| text.parse().ok()).unwrap_or(0usize);
     let ballast = vec![1u8; mebibytes << 20];
@@ -73,7 +73,7 @@ async fn measure(rounds: usize) -> Result<()> {
     let mut id = kept.start(&module, &command, &spec).await?;
     let (mut told, mut observed, mut started) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
-        // Let everything come to rest, as it is when an application dies.
+        // Wait until everything is idle, as it is when an application dies.
         tokio::time::sleep(Duration::from_millis(10)).await;
         while seen.try_recv().is_ok() {}
         let mut state = kept.subscribe(&module, &command);

@@ -1,14 +1,14 @@
-//! Does what the core asks for: plans are asked for, steps are carried out.
+//! Carries out the core's actions: asks for plans and executes steps.
 //!
 //! ```text
 //!   MakePlan ──▶ a run of the restart script ──▶ PlanMade
 //!   RunStep  ──▶ a task ──▶ StepEnded
 //!                  ▲ CancelStep: the task is dropped, and its command ends with it
 //! ```
-//! A start that is given up may have happened all the same. So whoever asks for
-//! a plan, or kills what is kept, first waits for what has been given up.
+//! A start that is abandoned may have happened all the same. Therefore, before a plan is requested or kept
+//! processes are killed, abandoned steps are waited for.
 //!
-//! There is no choice in here: what to do, and for how long, is in the action.
+//! This module makes no decisions: what to do, and for how long, is in the action.
 
 pub mod kept;
 mod last_words;
@@ -42,13 +42,12 @@ use bellwether_sandbox::run::PlanRun;
 use self::plan_question::PlanContext;
 use self::step::{NotDone, StepRunner};
 
-/// How long the end of a command may take that is declared no more: what it is
-/// where a file does not say.
+/// The time limit for the exit of a command that is no longer declared: the default of a module's file.
 const FORMER_TIMEOUT: Duration = Duration::from_secs(10);
 
 type StepKey = (ModuleName, AttemptId, usize);
 
-/// Carries out actions.
+/// Carries out the core's actions.
 #[derive(Debug)]
 pub struct Actors {
     context: RunContext,
@@ -64,7 +63,7 @@ impl Actors {
         Self { context, steps, events, under_way: HashMap::new(), given_up: Vec::new() }
     }
 
-    /// Asks the module's restart script, after `first`.
+    /// Asks the module's restart script for a plan, after `first`.
     pub fn make_plan(
         &mut self,
         module: ModuleName,
@@ -103,7 +102,7 @@ impl Actors {
         });
     }
 
-    /// Ends every process that the module keeps.
+    /// Kills every process that the module keeps.
     pub fn kill_kept(&mut self, module: ModuleName, attempt: AttemptId) {
         let (steps, name) = (self.steps.clone(), module.clone());
         let member = self.context.loaded_modules.get(&module);
@@ -114,7 +113,7 @@ impl Actors {
         });
     }
 
-    /// Looks whether all that the module runs has ended, or ends within this time.
+    /// Checks whether everything that the module runs has ended, or ends within this time.
     pub fn look_stopped(&mut self, module: ModuleName, attempt: AttemptId, within: Duration) {
         let (steps, name) = (self.steps.clone(), module.clone());
         let member = self.context.loaded_modules.get(&module);
@@ -125,7 +124,6 @@ impl Actors {
         });
     }
 
-    /// Gives up a step.
     pub fn cancel_step(&mut self, module: ModuleName, attempt: AttemptId, step: usize) {
         if let Some(task) = self.under_way.remove(&(module.clone(), attempt, step)) {
             task.abort();
@@ -134,7 +132,7 @@ impl Actors {
         }
     }
 
-    /// The steps of this module that were told to end, and may not have heard it.
+    /// The steps of this module that were cancelled and may not have noticed yet.
     fn given_up(&mut self, module: &ModuleName) -> Vec<JoinHandle<()>> {
         self.given_up.extract_if(.., |(of, _)| of == module).map(|(_, task)| task).collect()
     }
@@ -155,8 +153,7 @@ impl Actors {
     }
 }
 
-/// A completion is never dropped: it waits until the core takes it. Once the
-/// daemon ends, nobody does.
+/// A completion is never dropped: it waits until the core takes it. Once the daemon shuts down, no core takes it.
 async fn send(events: &mpsc::Sender<Message>, event: Event) {
     if events.send(Message::Event(event)).await.is_err() {
         tracing::debug!("a completion came after the end of the core");
@@ -188,8 +185,8 @@ async fn plan(
     report.plan.map_err(|error| error.to_string().into())
 }
 
-/// What the module's file declares, and what runs though it is declared no
-/// more: it has to be stopped all the same.
+/// The commands that the module's file declares, and those that still run although they are no longer declared:
+/// they have to be stopped as well.
 pub(crate) fn commands_of(module: &ModuleSpec, running: &[CommandName]) -> Vec<DeclaredCommand> {
     let declared = module.commands.iter().map(|(name, spec)| DeclaredCommand {
         name: name.clone(),

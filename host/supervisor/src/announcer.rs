@@ -1,9 +1,10 @@
-//! Tells load balancers that never ask: runs `[health] on-yes` and `on-no` of a module when its answer changes.
+//! Notifies load balancers that do not probe: runs `[health] on-yes` and `on-no` of a module when its answer
+//! changes.
 //!
 //! ```text
 //!   snapshot (ready, or not) ──▶ core::announcement ──▶ the declared command ──▶ a record, and a problem while it fails
 //! ```
-//! When which word is said is decided in [`bellwether_core::announcement`].
+//! When each command runs is decided in [`bellwether_core::announcement`].
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -30,29 +31,29 @@ use bellwether_os::spawn::captured::{self, CaptureError, Captured};
 use bellwether_os::spawn::child::{Home, Launch};
 use bellwether_os::spawn::command::CommandSpec;
 
-/// It looks at least this often, also when nothing changes.
+/// The longest interval between two checks, even when nothing changes.
 const LOOK: Duration = Duration::from_secs(5);
-/// So many commands run at once; the words of further modules wait.
+/// The number of commands that run at the same time; those of other modules wait.
 const AT_ONCE: usize = 16;
 
-/// What is needed to tell them.
+/// Runs the commands of all modules.
 #[derive(Debug)]
 pub struct Announcer {
-    /// Starts the commands.
+    /// Settings for starting commands.
     pub home: Home,
-    /// Which commands there are.
+    /// The declared commands of each module.
     pub loaded_modules: LoadedModules,
-    /// The health answers.
+    /// The published health answers.
     pub published: Published,
     /// The daemon's time line.
     pub clock: Clock,
-    /// To the core, which writes down what was said.
+    /// The journal, through the core.
     pub messages: mpsc::Sender<Message>,
-    /// Where it is shown that a load balancer could not be told.
+    /// Shows load balancers that could not be notified.
     pub problems: Diagnostics,
 }
 
-/// What one module's load balancer has been told, and by which commands.
+/// The last answer that one module's load balancer was notified of, and the commands for it.
 #[derive(Default)]
 struct Line {
     announcement: Announcement,
@@ -62,7 +63,7 @@ struct Line {
     problem: Option<String>,
 }
 
-/// A declared command.
+/// A command that is to be run.
 #[derive(Clone, PartialEq)]
 struct Order {
     name: CommandName,
@@ -74,11 +75,11 @@ struct Told {
     module: ModuleName,
     command: CommandName,
     word: bool,
-    /// In words.
+    /// The outcome in words.
     result: Result<String, NotTold>,
 }
 
-/// Why a load balancer was not told. Follows the name of the command in a sentence.
+/// Why a load balancer was not notified. Follows the name of the command in a sentence.
 #[derive(Debug, thiserror::Error)]
 enum NotTold {
     #[error("has panicked")]
@@ -90,7 +91,7 @@ enum NotTold {
 }
 
 impl Line {
-    /// By what its file says now. Commands that differ have told nothing yet; one that is running ends first.
+    /// Applies the module's file. Changed commands have not notified anything yet; one that is running ends first.
     fn follow(&mut self, module: &ModuleSpec) {
         let order = |name: &Option<CommandName>| {
             let name = name.clone()?;
@@ -108,7 +109,7 @@ impl Line {
 }
 
 impl Announcer {
-    /// Until dropped, or until the core takes nothing more.
+    /// Runs until it is dropped, or until the core ends.
     pub async fn run(self, heartbeat: Heartbeat) {
         let mut lines = BTreeMap::<ModuleName, Line>::new();
         let mut telling = JoinSet::new();
@@ -144,7 +145,7 @@ impl Announcer {
         }
     }
 
-    /// Starts what is due.
+    /// Starts the commands that are due.
     fn begin(
         &self,
         snapshot: &Snapshot,
@@ -159,7 +160,7 @@ impl Announcer {
         let now = self.clock.now();
         lines.retain(|module, line| {
             let view = snapshot.module(module.as_str());
-            // A module that is gone is not ready: that is told as well, by the last of its files.
+            // A module that is gone is not ready: that is announced as well, with the commands of its last file.
             let ready = view.is_some_and(|view| view.ready);
             if !snapshot.looking.contains(module) && telling.len() < AT_ONCE {
                 self.begin_one(module, line, ready, telling);
@@ -175,7 +176,7 @@ impl Announcer {
         let Some(word) = line.announcement.due(ready, self.clock.now()) else { return };
         line.announcement.began(word);
         let Some(Order { name, spec }) = line.order(word).cloned() else {
-            // There is nothing to say, and that is said.
+            // No command is declared for this answer, which counts as announced.
             line.announcement.ended(true, self.clock.now());
             line.problem = None;
             return;
@@ -189,7 +190,7 @@ impl Announcer {
         });
     }
 
-    /// Returns whether the core still takes anything.
+    /// Returns whether the core still receives messages.
     async fn take(&self, told: Told, lines: &mut BTreeMap<ModuleName, Line>) -> bool {
         let Told { module, command, word, result } = told;
         let Some(line) = lines.get_mut(&module) else { return true };

@@ -1,8 +1,7 @@
-//! What a module offers its components, as its file says: its commands, and
-//! facts about its processes.
+//! What a module provides to its components, according to its file: its commands, and facts about its processes.
 //!
-//! All of it runs on the daemon's own runtime: what guests do must not hold up a
-//! scan of the processes that others wait for, too.
+//! All of it runs on the daemon's own runtime: guests must not delay a scan of the processes that other readers
+//! wait for.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -28,10 +27,10 @@ use bellwether_os::spawn::captured::{self, CaptureError, Captured};
 use bellwether_os::spawn::child::{Home, Launch};
 use bellwether_sandbox::facilities::{CommandEnd, CommandError, CommandOrder, Facilities, ProcessFacts};
 
-/// A table this old is good enough: several components that look at about the same time share a scan.
+/// The age that a table may have: several components that read it at about the same time share a scan.
 const SHARED: Duration = Duration::from_millis(100);
 
-/// What one module offers. Cheap to make.
+/// The facilities of one module. Cheap to create.
 #[derive(Debug, Clone)]
 pub struct ModuleFacilities {
     home: Home,
@@ -97,7 +96,7 @@ impl ModuleFacilities {
         Ok(found.facts(SystemTime::now()))
     }
 
-    /// The kept commands with all they have started.
+    /// The kept commands with all processes that they have started.
     async fn kept_processes(&self, found: &mut Found) -> io::Result<()> {
         let ModuleSpec { name: module, commands, .. } = &self.member.spec;
         let kept = commands.iter().filter(|(_, spec)| spec.keep);
@@ -117,14 +116,14 @@ impl ModuleFacilities {
         Ok(())
     }
 
-    /// Does it on the daemon's runtime, for as long as somebody waits for it.
+    /// Runs the future on the daemon's runtime, until the caller drops it.
     fn at_home<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> BoxFuture<'static, Option<T>> {
         let mut tasks = JoinSet::new();
         tasks.spawn_on(work, &self.runtime);
-        // Dropped with this future, and the task with it.
+        // Dropped with this future, which aborts the task.
         async move { tasks.join_next().await?.ok() }.boxed()
     }
 }
@@ -142,11 +141,12 @@ impl Facilities for ModuleFacilities {
     fn processes(&self) -> BoxFuture<'static, io::Result<Vec<ProcessFacts>>> {
         let this = self.clone();
         let looked = self.at_home(async move { this.look().await });
-        async move { looked.await.unwrap_or_else(|| Err(io::Error::other("the daemon ends"))) }.boxed()
+        async move { looked.await.unwrap_or_else(|| Err(io::Error::other("the daemon is shutting down"))) }
+            .boxed()
     }
 }
 
-/// What the component is told of the end of its command.
+/// The end of its command, as reported to the component.
 fn command_end(captured: Captured) -> CommandEnd {
     let (exit, signal) = match captured.ending {
         Ending::Exited(code) => (Some(code), None),
@@ -157,7 +157,7 @@ fn command_end(captured: Captured) -> CommandEnd {
     CommandEnd { exit, signal, stdout, stderr, truncated, took }
 }
 
-/// Each process once, with all that it was found by.
+/// Each process once, with everything that it matched.
 #[derive(Default)]
 struct Found(BTreeMap<u32, (Stat, Vec<String>, Vec<String>)>);
 
@@ -191,7 +191,7 @@ impl Found {
     }
 }
 
-/// `proc_pid_stat(5)`, field 3.
+/// The state letter as a word (`proc_pid_stat(5)`, field 3).
 fn state_word(letter: char) -> &'static str {
     match letter {
         'R' => "running",

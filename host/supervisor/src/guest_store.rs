@@ -1,14 +1,13 @@
-//! What checkers and restart scripts keep from run to run, in `state/checkers.db`,
-//! and how often each has run. Both outlive the daemon.
+//! The state that checkers and restart scripts keep from run to run, in `state/checkers.db`, and the number of
+//! their runs. Both outlive the daemon.
 //!
 //! ```text
 //!   run ──commit──▶ memory ──wakes──▶ a thread of its own ──▶ SQLite
 //!                     ▲     whatever has changed, at most every [`PAUSE`]
 //!                     └── read once, when the daemon begins
 //! ```
-//! No run waits for the disk. A daemon that is killed may take with it what was
-//! kept in its last [`PAUSE`]. The number of a run never goes back all the same:
-//! what is written is a number that has not been reached yet.
+//! No run waits for the disk. A daemon that is killed may lose what was stored in its last [`PAUSE`]. The number of
+//! a run never decreases all the same: the number that is written has not been reached yet.
 
 mod database;
 
@@ -31,21 +30,20 @@ use bellwether_sandbox::{StateContents, StateHandle, StateObserver};
 
 use self::database::{Database, Stored};
 
-/// Between two batches.
+/// The pause between two batches.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Numbers of runs and what could not be written are looked at this often without a change.
+/// How often numbers of runs and failed writes are checked without a change.
 const LOOK: Duration = Duration::from_secs(5);
-/// So many runs are written ahead: more than any checker makes between two looks.
+/// How far the number of runs is written ahead: more than any checker makes between two checks.
 const AHEAD: u64 = 2_000;
-/// What belongs to a checker that no file has named for so long is removed.
+/// The state of a checker that no file has named for this long is removed.
 const KEEP: Duration = Duration::from_secs(30 * 86_400);
-/// The disk gets so long at the end.
+/// The time limit for writing at shutdown.
 const FINISH_WITHIN: Duration = at_most!(Duration::from_secs(2));
 
-/// Whose.
+/// The owner of a state.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Owner {
-    /// Of which module.
     pub module: ModuleName,
     /// Checker or restart script.
     pub kind: OwnerKind,
@@ -53,12 +51,12 @@ pub struct Owner {
     pub name: String,
 }
 
-/// What keeps something.
+/// The kinds of owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OwnerKind {
     /// A checker of a component.
     Checker,
-    /// The restart script.
+    /// The restart script of the module.
     RestartScript,
 }
 
@@ -75,18 +73,18 @@ impl OwnerKind {
     }
 }
 
-/// What one checker or restart script keeps. Survives reloads. Cheap to clone.
+/// The stored state of one checker or restart script. Survives reloads. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     /// The checker's own store.
     pub state: StateHandle,
     runs: Arc<AtomicU64>,
-    /// Held by the run that is under way: never two of one checker at once.
+    /// Held by the present run: a checker never has two at the same time.
     pub turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Memory {
-    /// The same at this moment, for a run that leaves nothing behind.
+    /// A copy of the present state, for a run that leaves nothing behind.
     pub(crate) fn copy(&self) -> Self {
         let runs = AtomicU64::new(self.runs.load(Ordering::Relaxed));
         Self { state: self.state.copy(), runs: Arc::new(runs), turn: Arc::default() }
@@ -97,13 +95,13 @@ impl Memory {
         self.runs.load(Ordering::Relaxed) + 1
     }
 
-    /// A run has come to its end. One that was given up half-way never was.
+    /// Counts a run as completed. A run that was abandoned never completes.
     pub(crate) fn count_run(&self) {
         self.runs.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// All of it. Cheap to clone; all clones are the same.
+/// All stored states. Cheap to clone; all clones are the same.
 #[derive(Debug, Clone, Default)]
 pub struct GuestStores(Arc<Shared>);
 
@@ -112,14 +110,14 @@ struct Shared {
     memories: Mutex<BTreeMap<Owner, Memory>>,
     writer: OnceLock<SyncSender<Job>>,
     problem: Mutex<Option<String>>,
-    /// Where it is told what became of the file.
+    /// Where problems with the file are reported.
     recorder: OnceLock<Recorder>,
 }
 
 #[derive(Debug)]
 enum Job {
     Changed,
-    /// Write all, with the numbers as they are, and say so.
+    /// Write everything, with the present numbers, and confirm it.
     Finish(SyncSender<()>),
 }
 
@@ -135,8 +133,8 @@ impl StateObserver for WriterWaker {
 }
 
 impl GuestStores {
-    /// What earlier daemons kept, and the thread that writes what is kept from
-    /// now on. What is damaged is set aside, and told in the second value.
+    /// The state that earlier daemons stored, and the thread that writes changes from now on. A damaged file is
+    /// moved aside, and reported in the second value.
     pub fn open(root: &Path) -> (Self, Option<String>) {
         let path = root.join("state/checkers.db");
         let stores = Self::default();
@@ -151,7 +149,7 @@ impl GuestStores {
             }
         }
         let (sender, jobs) = sync_channel(1);
-        // The first and only one.
+        // The first and only observer.
         let _ = stores.0.writer.set(sender);
         for memory in stores.0.lock().values() {
             stores.attach(memory);
@@ -159,18 +157,18 @@ impl GuestStores {
         let writer = Writer::new(stores.clone(), path, database);
         let begun = thread::Builder::new().name("stores".to_owned()).spawn(move || writer.work(&jobs));
         if let Err(error) = begun {
-            problem = Some(format!("what checkers keep will not outlive this daemon: no thread: {error}"));
+            problem = Some(format!("the state of checkers will not survive this daemon: no thread: {error}"));
         }
         (stores, problem)
     }
 
-    /// From now on it is told there what becomes of the file.
+    /// Problems with the file are reported here from now on.
     pub fn tell(&self, events: mpsc::Sender<Message>) {
-        // Once in a daemon.
+        // Called once in a daemon.
         let _ = self.0.recorder.set(Recorder::new(events));
     }
 
-    /// What belongs to this one, from earlier too.
+    /// The state of this owner, including what earlier daemons stored.
     pub fn memory(&self, owner: Owner) -> Memory {
         let mut memories = self.0.lock();
         let memory = memories.entry(owner).or_insert_with(|| {
@@ -181,7 +179,7 @@ impl GuestStores {
         memory.clone()
     }
 
-    /// What cannot be written, for people.
+    /// Why the state cannot be written, for people.
     pub fn problem(&self) -> Option<String> {
         self.0.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -202,7 +200,7 @@ impl GuestStores {
             thread::yield_now();
         }
         if finished.recv_timeout(FINISH_WITHIN).is_err() {
-            tracing::error!("what checkers keep could not be written in time");
+            tracing::error!("the state of checkers could not be written in time");
         }
     }
 
@@ -235,14 +233,14 @@ fn now() -> i64 {
     Timestamp::now().as_second()
 }
 
-/// The thread's own.
+/// The state of the writing thread.
 struct Writer {
     stores: GuestStores,
     path: std::path::PathBuf,
     database: Option<Database>,
-    /// What is on disk: contents, and the number of runs.
+    /// The content on disk: values, and the number of runs.
     written: BTreeMap<Owner, (StateContents, u64)>,
-    /// The file was removed or replaced, and is not written anew yet.
+    /// The file was removed or replaced, and is not written again yet.
     lost: bool,
 }
 
@@ -260,7 +258,7 @@ impl Writer {
                 }
                 Ok(Job::Finish(done)) => {
                     self.write(0);
-                    // Whoever waited may have given up.
+                    // The caller may have given up.
                     let _ = done.send(());
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -268,10 +266,10 @@ impl Writer {
         }
     }
 
-    /// The database goes on to write to a file that was removed or replaced. Then all of it is written to another one.
+    /// The database keeps writing to a file that was removed or replaced. Then all of it is written to a new one.
     fn look_for_the_file(&mut self) {
         if self.database.as_ref().is_some_and(|database| !database.is_at(&self.path)) {
-            // With the connection go the files beside the place: before another one is opened there.
+            // Closing the connection removes the files beside the path: before another one is opened there.
             self.database = None;
             self.written.clear();
             self.lost = true;
@@ -283,13 +281,13 @@ impl Writer {
             "state/checkers.db was removed or replaced while the daemon ran: it is restored".to_owned();
         tracing::error!("{message}");
         let Some(recorder) = self.stores.0.recorder.get() else { return };
-        // This thread does not wait for the core. The log has it.
+        // This thread does not wait for the core. The log contains it.
         if !recorder.try_say(message) {
             tracing::warn!("that state/checkers.db was lost is not in the journal");
         }
     }
 
-    /// Writes what differs from what is on disk.
+    /// Writes everything that differs from the content on disk.
     fn write(&mut self, ahead: u64) {
         self.look_for_the_file();
         let memories: Vec<(Owner, Memory)> =
@@ -331,12 +329,12 @@ impl Writer {
             }
             Err(error) => {
                 if problem.is_none() {
-                    tracing::error!(%error, "what checkers keep cannot be written");
+                    tracing::error!(%error, "the state of checkers cannot be written");
                 }
                 *problem = Some(format!(
-                    "what checkers keep cannot be written to state/checkers.db and would not outlive this daemon: {error}"
+                    "the state of checkers cannot be written to state/checkers.db and would not survive this daemon: {error}"
                 ));
-                // Opened anew the next time: the disk may have come back.
+                // Opened again the next time: the disk may have recovered.
                 self.database = None;
             }
         }

@@ -1,4 +1,4 @@
-//! Runs what modules are made of: checkers are observed, plans carried out, files reloaded.
+//! Runs the parts of modules: observes with checkers, carries out plans, reloads files.
 //!
 //! ```text
 //!   reload ──▶ registry (components), loaded_modules (modules)

@@ -1,8 +1,7 @@
-//! The modules as their files describe them, with what belongs to each beside it.
+//! The active modules as their files describe them, and the data that belongs to each.
 //!
-//! Written by the reload alone; read without a lock. What a checker leaves
-//! behind from run to run belongs to its name, across reloads of the file and of
-//! the component, and across daemons.
+//! Only the reload writes it; it is read without a lock. The state that a checker keeps from run to run belongs to
+//! its name, across reloads of the file and of the component, and across daemons.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,28 +14,27 @@ use crate::guest_store::{GuestStores, Memory, Owner, OwnerKind};
 use bellwether_config::spec::{CheckerSpec, ComponentSpec, Grants, ModuleSpec, Subject};
 use bellwether_sandbox::StateHandle;
 
-/// One module that is in force.
 #[derive(Debug)]
 pub struct LoadedModule {
-    /// What its file says.
+    /// The content of its file.
     pub spec: ModuleSpec,
-    /// What the restart script is allowed.
+    /// The grants of the restart script.
     pub script_grants: Arc<Grants>,
-    /// What the restart script left behind.
+    /// The stored state of the restart script.
     pub script_state: StateHandle,
     /// The version of the restart script that belongs to this version of the file.
     pub script_pin: Pin,
     checkers: BTreeMap<CheckerName, Arc<CheckerKit>>,
 }
 
-/// What a component checker needs for its runs, made ready once.
+/// What the runs of a component checker need, prepared once.
 #[derive(Debug)]
 pub struct CheckerKit {
     /// Its configuration, as the component reads it.
     pub config: Arc<str>,
-    /// What it is allowed.
+    /// The grants of the checker.
     pub grants: Arc<Grants>,
-    /// What it left behind, and how often it ran.
+    /// Its stored state, and the number of its runs.
     pub memory: Memory,
     /// The version of the component that belongs to this configuration.
     pub pin: Pin,
@@ -60,7 +58,7 @@ impl LoadedModule {
         self.spec.checkers.get(name)
     }
 
-    /// What a run of that component checker needs.
+    /// The data for the runs of that component checker.
     pub(crate) fn kit(&self, name: &CheckerName) -> Option<Arc<CheckerKit>> {
         self.checkers.get(name).cloned()
     }
@@ -85,7 +83,7 @@ impl LoadedModule {
     }
 }
 
-/// All modules in force. Cheap to clone; all clones are the same.
+/// All active modules. Cheap to clone; all clones are the same.
 #[derive(Debug, Clone, Default)]
 pub struct LoadedModules {
     members: Arc<ArcSwap<BTreeMap<ModuleName, Arc<LoadedModule>>>>,
@@ -93,7 +91,7 @@ pub struct LoadedModules {
 }
 
 impl LoadedModules {
-    /// No module yet, and what earlier daemons kept for them.
+    /// No module yet, and the state that earlier daemons stored for modules.
     pub fn new(stores: GuestStores) -> Self {
         Self { members: Arc::default(), stores }
     }
@@ -108,7 +106,7 @@ impl LoadedModules {
         self.members.load().is_empty()
     }
 
-    /// Puts modules in force, or what their files say now, all at one moment.
+    /// Activates modules, or new versions of their files, all at the same time.
     pub(crate) fn put(&self, specs: Vec<ModuleSpec>) {
         if specs.is_empty() {
             return;

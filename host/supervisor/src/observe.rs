@@ -1,4 +1,4 @@
-//! Runs the checkers that the core wants to be run.
+//! Runs the checkers that the core wants to run.
 //!
 //! ```text
 //!   Watch ──▶ a task for this checker ──observation──▶ event for the core
@@ -41,35 +41,31 @@ use bellwether_sandbox::facilities::{Facilities, NoModule};
 use self::component::ComponentChecker;
 use self::process::{ProcessContext, watch_processes};
 
-/// A checker that failed in the daemon itself is begun again after so long.
+/// The delay before a checker is restarted after a failure in the daemon itself.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Observations of one process checker that wait for the core.
+/// The number of observations of one process checker that may wait for the core.
 const WAITING: usize = 4;
 
-/// What all checkers need.
+/// The data that all checkers need.
 #[derive(Debug, Clone)]
 pub struct RunContext {
-    /// The daemon's folder: paths in the modules' files that are not absolute are relative to it.
+    /// The daemon's folder: relative paths in the modules' files are relative to it.
     pub root: PathBuf,
-    /// This node's name.
     pub node: NodeName,
     /// The daemon's time line.
     pub clock: Clock,
     /// Limits of every run of a component.
     pub limits: LimitsSpec,
-    /// Where components run.
     pub sandbox: Arc<Sandbox>,
-    /// The components.
     pub registry: ComponentRegistry,
-    /// The modules' files.
     pub loaded_modules: LoadedModules,
     /// The processes of this node.
     pub processes: ProcessTable,
     /// The processes that the host keeps.
     pub kept: KeptTable,
-    /// Counts what runs cost.
+    /// Counts the cost of runs.
     pub metrics: Metrics,
-    /// What starts commands as another user, or within limits of their own.
+    /// Starts commands as another user, or with limits of their own.
     pub launcher: Launcher,
 }
 
@@ -100,14 +96,14 @@ impl Observers {
         Self { context, events, running: HashMap::new() }
     }
 
-    /// Runs a checker from now on, in place of an earlier watch of it.
+    /// Runs a checker from now on, in place of an earlier version of it.
     pub fn watch(&mut self, module: ModuleName, checker: CheckerName, generation: Generation, eager: bool) {
         let key = (module, checker);
         if let Some(running) = self.running.get(&key).filter(|running| running.generation == generation) {
             running.eager.send_replace(eager);
             return;
         }
-        // The old run ends before the new one begins: never two at once.
+        // The old run ends before the new one begins: there are never two at the same time.
         self.running.remove(&key);
         let (module, checker) = key.clone();
         let Some(member) = self.context.loaded_modules.get(&module) else { return };
@@ -126,7 +122,7 @@ impl Observers {
 }
 
 impl RunContext {
-    /// Runs a checker once, beside its schedule.
+    /// Runs a checker once, in addition to its schedule.
     pub async fn run_once(&self, module: &ModuleName, checker: &CheckerName) -> Result<Observation, NotRun> {
         let member = self.loaded_modules.get(module).ok_or_else(|| NotRun::NoModule(module.clone()))?;
         let definition = member.checker(checker).map(|spec| spec.definition.clone());
@@ -154,7 +150,7 @@ impl RunContext {
         }
     }
 
-    /// What the module offers its components; nothing if its file is gone.
+    /// The facilities of the module; `None` if its file is gone.
     pub fn facilities(&self, module: &ModuleName) -> Arc<dyn Facilities> {
         match self.loaded_modules.get(module) {
             Some(member) => Arc::new(ModuleFacilities::new(self, member)),
@@ -172,7 +168,7 @@ impl RunContext {
     }
 }
 
-/// Where a checker's observations go.
+/// The receiver of a checker's observations.
 struct Outlet {
     module: ModuleName,
     checker: CheckerName,
@@ -181,8 +177,8 @@ struct Outlet {
 }
 
 impl Outlet {
-    /// Returns whether anybody still listens. Waits while the core is busy, so
-    /// that a checker never gets ahead of it.
+    /// Returns whether the receiver still exists. Waits while the core is busy, so that a checker never gets ahead
+    /// of it.
     async fn send(&self, observation: Observation) -> bool {
         let event = Event::Observed {
             module: self.module.clone(),
@@ -194,9 +190,8 @@ impl Outlet {
     }
 }
 
-/// Runs a checker for as long as it is watched. One that fails in the daemon
-/// itself must not leave its last verdict standing for ever: that is told, and
-/// it is begun again.
+/// Runs a checker for as long as it is watched. A checker that fails in the daemon itself must not keep its last
+/// verdict forever: the failure is reported, and the checker is restarted.
 async fn supervise(
     definition: CheckerDefinition,
     kit: Option<Arc<CheckerKit>>,
@@ -222,11 +217,12 @@ async fn supervise(
             }
         };
         let ended = AssertUnwindSafe(running).catch_unwind().await;
-        // Nobody watches it any more, or the daemon ends.
+        // It is no longer watched, or the daemon is shutting down.
         if ended.is_ok() && (watched.has_changed().is_err() || outlet.events.is_closed()) {
             return;
         }
-        let summary = "the checker has ended by a fault of the daemon itself; it is begun again".to_owned();
+        let summary =
+            "the checker failed because of an error in the daemon itself; it is restarted".to_owned();
         tracing::error!(module = %outlet.module, checker = %outlet.checker, "{summary}");
         if !outlet.send(unknown(summary, context.clock)).await {
             return;
@@ -295,8 +291,8 @@ async fn run_component(
         if !outlet.send(observation).await {
             return;
         }
-        // From the beginning of one run to the beginning of the next; a run that
-        // took longer is followed at once, and the ones it missed are not made up for.
+        // The interval is from the beginning of one run to the beginning of the next; a run that took longer is
+        // followed immediately, and missed runs are not made up for.
         let before = std::mem::replace(&mut eager, *paces.borrow_and_update());
         if eager != before || passes {
             since = begun;
@@ -305,8 +301,8 @@ async fn run_component(
     }
 }
 
-/// Where in its interval a checker runs: always the same for one checker, different
-/// for different ones, so that a thousand checkers do not run in one instant.
+/// The offset of a checker's runs in its interval: constant for one checker, different for different ones, so that
+/// a thousand checkers do not run at the same instant.
 pub(crate) fn spread(module: &ModuleName, checker: &CheckerName, interval: Duration) -> Duration {
     let name = format!("{module}/{checker}");
     let digest = blake3::hash(name.as_bytes());
@@ -314,7 +310,7 @@ pub(crate) fn spread(module: &ModuleName, checker: &CheckerName, interval: Durat
     interval.mul_f64(f64::from(u16::from_be_bytes([a, b])) / 65536.0)
 }
 
-/// An observation of a checker that could not be run.
+/// The observation of a checker that could not be run.
 fn unknown(summary: String, clock: Clock) -> Observation {
     Observation::new(Status::Unknown, summary, clock.now())
 }

@@ -1,17 +1,16 @@
-//! What of the modules outlives the daemon, in `state/modules/NAME.json`: what
-//! people want, what is counted, what was under way.
+//! The part of the modules' state that outlives the daemon, in `state/modules/NAME.json`: the desired state,
+//! counters, and work in progress.
 //!
 //! ```text
 //!   core ──remember──▶ the latest of each module ──▶ task: write, sync, rename
 //!        ──answer────▶ answers ──────────────────────────────────┴──▶ the command's answer
 //! ```
-//! A command is answered after what it changes is on disk. The disk is waited
-//! for by a task of its own, never by the core: however slow it is, only the
-//! latest memory of each module waits for it. What could not be written is tried
-//! again, and said until it is.
+//! A command is answered after its changes are on disk. A separate task waits for the disk, never the core: however
+//! slow it is, only the latest state of each module is waiting. A failed write is retried, and reported until it
+//! succeeds.
 //!
-//! A plan and its steps wait until the next daemon would know of them, which is
-//! before the disk does: it must not do again what this one has done.
+//! A plan and its steps wait until the next daemon would know about them, which is before they are synced: it must
+//! not repeat what this one has done.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,25 +34,25 @@ use bellwether_os::atomic_file::{self, Beside};
 use bellwether_os::file;
 use bellwether_os::process::identity::BootId;
 
-/// Answers that wait for the disk. A person gives one command at a time.
+/// The number of answers that wait for the disk. A user gives one command at a time.
 const WAITING: usize = 256;
-/// What could not be written is tried again after this.
+/// A failed write is retried after this time.
 const AGAIN: Duration = Duration::from_secs(2);
-/// What is to be done waits so long for being written down.
+/// How long an action waits for its record.
 const SETTLED_WITHIN: Duration = at_most!(Duration::from_millis(100));
-/// The disk gets so long at the end.
+/// The time limit for writing at shutdown.
 const FINISH_WITHIN: Duration = at_most!(Duration::from_secs(2));
 
-/// Remembers. Cheap to clone.
+/// Persists the modules' state. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct PersistedState(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
     pending: Mutex<Pending>,
-    /// There is something to do.
+    /// Notifies the task of new work.
     work: Notify,
-    /// All that was to be done has been tried.
+    /// Notified when all work has been attempted.
     idle: Notify,
 }
 
@@ -62,23 +61,23 @@ struct Pending {
     memories: BTreeMap<ModuleName, Box<ModuleMemory>>,
     answers: Vec<(ModuleName, oneshot::Sender<CommandOutcome>, CommandOutcome)>,
     busy: bool,
-    /// Not even beside its place is what is being written.
+    /// Writes that are not even in their temporary files.
     unsettled: bool,
     /// What is not on disk, and why.
     unwritten: BTreeMap<ModuleName, String>,
 }
 
-/// What earlier daemons knew.
+/// The state that earlier daemons stored.
 #[derive(Debug, Default)]
 pub struct Before {
-    /// Of each module.
+    /// The stored state of each module.
     pub memories: BTreeMap<ModuleName, ModuleMemory>,
-    /// What of it was damaged, for people.
+    /// Which parts were damaged, for people.
     pub damaged: Vec<String>,
 }
 
-/// One file. What a person wants stands by itself, so that it can be read
-/// whatever became of the rest.
+/// The content of one file. The desired state is a separate part, so that it can be read even if the rest is
+/// damaged.
 #[derive(Debug, Serialize, Deserialize)]
 struct Document {
     boot: BootId,
@@ -88,7 +87,7 @@ struct Document {
 }
 
 impl PersistedState {
-    /// What was known before, and the task that writes what is from now on.
+    /// The stored state, and the task that writes changes from now on.
     pub fn open(root: &Path) -> (Self, Before) {
         let folder = root.join("state/modules");
         let mut before = Before::default();
@@ -106,13 +105,13 @@ impl PersistedState {
         (memories, before)
     }
 
-    /// Writes down what is to be known of a module.
+    /// Stores the state of a module.
     pub fn remember(&self, module: ModuleName, memory: Box<ModuleMemory>) {
         self.0.lock().memories.insert(module, memory);
         self.0.work.notify_one();
     }
 
-    /// Answers a command to `module`, once all that was to be remembered before is on disk.
+    /// Answers a command to `module`, once all earlier state of the module is on disk.
     pub fn answer(
         &self,
         module: ModuleName,
@@ -126,29 +125,29 @@ impl PersistedState {
             self.0.work.notify_one();
         } else {
             drop(pending);
-            // The command was carried out: that is said, and what is missing with it.
+            // The command was carried out: the answer says that, and what could not be stored.
             tell(answer, outcome, Some("the disk does not keep up"));
         }
     }
 
-    /// What would not survive this daemon, and why, for people.
+    /// The state that would not survive this daemon, and why, for people.
     pub fn problems(&self) -> Vec<String> {
         let pending = self.0.lock();
         let sentence = |(module, why): (&ModuleName, &String)| {
-            format!("what is to be remembered of {module} cannot be written to state/modules: {why}")
+            format!("the state of {module} cannot be written to state/modules: {why}")
         };
         pending.unwritten.iter().map(sentence).collect()
     }
 
-    /// Waits until everything has been written, or the disk has had its time.
+    /// Waits until everything has been written, or the time limit is over.
     pub async fn finish(&self) {
         if timeout(FINISH_WITHIN, self.once(Pending::is_idle)).await.is_err() {
-            tracing::error!("what is to be remembered could not be written in time");
+            tracing::error!("the state of a module could not be written in time");
         }
     }
 
-    /// Done once the next daemon would know what is to be remembered by now, or soon: a disk that
-    /// hangs delays nobody for long.
+    /// Completes once the next daemon would know the present state, or after a short time: a disk that hangs delays
+    /// nothing for long.
     pub fn settled(&self) -> impl Future<Output = ()> + Send + 'static {
         let this = self.clone();
         async move { drop(timeout(SETTLED_WITHIN, this.once(Pending::is_settled)).await) }
@@ -172,27 +171,27 @@ impl Shared {
 }
 
 impl Pending {
-    /// What is tried again later is not waited for.
+    /// Work that is retried later is not waited for.
     fn is_idle(&self) -> bool {
         !self.busy && self.answers.is_empty() && self.is_settled()
     }
 
-    /// Likewise.
+    /// Whether no work is left, not even for retries.
     fn is_settled(&self) -> bool {
         let waits = |module: &ModuleName| !self.unwritten.contains_key(module);
         !self.unsettled && !self.memories.keys().any(waits)
     }
 }
 
-/// Answers a command. One that was carried out and could not be written down says so.
+/// Answers a command. If it was carried out and could not be stored, the answer says so.
 fn tell(answer: oneshot::Sender<CommandOutcome>, outcome: CommandOutcome, unwritten: Option<&str>) {
     let outcome = match (outcome, unwritten) {
         (CommandOutcome::Accepted(what), Some(why)) => CommandOutcome::Accepted(format!(
-            "{what}; but it could not be written down and will not survive a restart of the daemon: {why}"
+            "{what}; but it could not be stored and will not survive a restart of the daemon: {why}"
         )),
         (outcome, _) => outcome,
     };
-    // A client that has gone away misses nothing.
+    // The client may have disconnected.
     drop(answer.send(outcome));
 }
 
@@ -202,7 +201,7 @@ async fn work(root: PathBuf, folder: PathBuf, shared: Arc<Shared>) {
         let again = !shared.lock().unwritten.is_empty();
         let woken = shared.work.notified();
         if again {
-            // Time is up: tried again.
+            // The time is over: it is retried.
             drop(timeout(AGAIN, woken).await);
         } else {
             woken.await;
@@ -222,9 +221,9 @@ async fn work(root: PathBuf, folder: PathBuf, shared: Arc<Shared>) {
         let mut pending = shared.lock();
         pending.unwritten.clear();
         for (module, memory, error) in failed {
-            tracing::error!(%module, %error, "what is to be remembered could not be written");
+            tracing::error!(%module, %error, "the state of a module could not be written");
             pending.unwritten.insert(module.clone(), error.to_string());
-            // Unless there is a newer one by now.
+            // Unless there is a newer state now.
             pending.memories.entry(module).or_insert(memory);
         }
         for (module, answer, outcome) in answers {
@@ -232,7 +231,7 @@ async fn work(root: PathBuf, folder: PathBuf, shared: Arc<Shared>) {
         }
         if !imported && pending.unwritten.is_empty() {
             imported = true;
-            // All of it has a file of its own by now.
+            // Every part has a file of its own now.
             drop(fs::remove_file(earlier_path(&root)));
         }
         (pending.busy, pending.unsettled) = (false, false);
@@ -243,8 +242,8 @@ async fn work(root: PathBuf, folder: PathBuf, shared: Arc<Shared>) {
 
 type Failed = Vec<(ModuleName, Box<ModuleMemory>, io::Error)>;
 
-/// All of it beside its place first, which is enough for the next daemon, and takes no time. Then
-/// whatever takes time.
+/// First all temporary files, which is sufficient for the next daemon and takes no time. Then everything that takes
+/// time.
 fn write_all(
     folder: &Path,
     memories: BTreeMap<ModuleName, Box<ModuleMemory>>,
@@ -287,10 +286,10 @@ fn read_all(folder: &Path, before: &mut Before) -> io::Result<()> {
     }
     for module in modules {
         let path = folder.join(format!("{module}.json"));
-        // What the last daemon could not bring to its place any more is newer, if it is whole.
+        // A temporary file that the last daemon could not rename is newer, if it is complete.
         let beside = atomic_file::beside(&path);
         if let Ok((memory, None)) = read(&beside) {
-            // Before anything else is written where it is now. If that fails, it is read again.
+            // Before anything else is written to its path. If that fails, it is read again.
             if fs::rename(&beside, &path).is_ok() {
                 atomic_file::remember(&path);
             }
@@ -309,7 +308,8 @@ fn read_all(folder: &Path, before: &mut Before) -> io::Result<()> {
                 atomic_file::remember(&path);
                 before.memories.insert(module.clone(), memory);
                 before.damaged.push(format!(
-                    "state/modules/{module}.json is of another version or damaged ({problem}): the desired state of {module} is known, its counters and unfinished plans are not"
+                    "state/modules/{module}.json is of another version or damaged ({problem}): \
+                     the desired state of {module} is known, its counters and unfinished plans are not"
                 ));
             }
             Err(error) => before.damaged.push(set_aside(&path, &module, &error)),
@@ -321,11 +321,11 @@ fn read_all(folder: &Path, before: &mut Before) -> io::Result<()> {
 fn set_aside(path: &Path, module: &ModuleName, error: &io::Error) -> String {
     let aside = atomic_file::set_aside(path);
     format!(
-        "state/modules/{module}.json {aside}: {error}; {module} counts as wanted started and not as suspended"
+        "state/modules/{module}.json {aside}: {error}; {module} is assumed to be wanted started and not suspended"
     )
 }
 
-/// The memory, and what of it could not be read.
+/// The state, and the parts that could not be read.
 fn read(path: &Path) -> io::Result<(ModuleMemory, Option<String>)> {
     let document: Document = serde_json::from_slice(&fs::read(path)?).map_err(io::Error::other)?;
     match serde_json::from_value::<ModuleMemory>(document.memory) {
@@ -432,7 +432,7 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_written_is_said_and_written_later() {
         let root = root();
-        // A file where the folder should be: nobody can write there, root neither.
+        // A folder in place of the file cannot be written, not even by root.
         let folder = root.path().join("state/modules");
         fs::write(&folder, "").unwrap();
         let (memories, _) = PersistedState::open(root.path());

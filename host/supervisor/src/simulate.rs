@@ -1,5 +1,4 @@
-//! Plays a scenario with a module: the real core and the real restart script, on
-//! virtual time.
+//! Simulates a scenario with a module: the real core and the real restart script, on virtual time.
 //!
 //! ```text
 //!   module file ──▶ cast ─┐
@@ -8,9 +7,8 @@
 //!                               ▼
 //!                            report
 //! ```
-//! Nothing real is touched. A script that is granted commands or processes is
-//! given those of the scenario; what leads out of this host (`connect`,
-//! `resolve`, `http`, `ping`) is not granted here.
+//! The simulation has no effects. A script that is granted commands or processes gets those of the scenario; grants
+//! that reach other hosts (`connect`, `resolve`, `http`, `ping`) are removed.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -39,23 +37,21 @@ use bellwether_sandbox::facilities::{CommandEnd, CommandError, CommandOrder, Fac
 use bellwether_sandbox::run::PlanRun;
 use bellwether_sandbox::{Sandbox, StateHandle};
 
-/// What a scenario is played with.
+/// The inputs of a simulation.
 #[derive(Debug)]
 pub struct Stage<'s> {
-    /// Where the restart script runs.
+    /// Runs the restart script.
     pub sandbox: &'s Sandbox,
     /// The restart script; if there is none, why not.
     pub script: Result<&'s Component, PlanError>,
-    /// The module.
     pub module: &'s ModuleSpec,
-    /// This node's name.
     pub node: &'s NodeName,
     /// The node's limits of runs.
     pub limits: &'s LimitsSpec,
 }
 
 impl Stage<'_> {
-    /// Plays the scenario. `seed` is chance from outside: equal seeds give equal reports.
+    /// Simulates the scenario. `seed` is the random seed: equal seeds give equal reports.
     pub async fn play(&self, scenario: Scenario, seed: u64) -> Result<Report, TooMuch> {
         let clock = Clock::start();
         let state = StateHandle::default();
@@ -72,7 +68,7 @@ impl Stage<'_> {
         }
     }
 
-    /// As the daemon asks for it.
+    /// In the same way as the daemon.
     async fn plan(
         &self,
         question: &Question,
@@ -99,7 +95,7 @@ impl Stage<'_> {
     }
 }
 
-/// What leads to nobody else.
+/// The grants that do not reach other hosts.
 fn harmless(grants: &Grants) -> Grants {
     Grants {
         read: grants.read.clone(),
@@ -111,7 +107,7 @@ fn harmless(grants: &Grants) -> Grants {
     }
 }
 
-/// The module as the simulation needs it.
+/// The module in the form that the simulation needs.
 fn cast(module: &ModuleSpec, node: &NodeName) -> Cast {
     Cast {
         node: node.clone(),
@@ -150,7 +146,7 @@ fn role(module: &ModuleName, checker: &CheckerSpec) -> Role {
     }
 }
 
-/// What a module offers its script in a scenario.
+/// The facilities of a module in a scenario.
 #[derive(Debug, Clone)]
 struct Scenery {
     module: ModuleSpec,
@@ -160,7 +156,7 @@ struct Scenery {
 }
 
 impl Scenery {
-    /// It ends at once, in no time, as the scenario says, and says nothing.
+    /// It ends immediately, as the scenario says, without output.
     fn run(&self, order: &CommandOrder) -> Result<CommandEnd, CommandError> {
         let name = &order.name;
         let spec = self.module.commands.get(name).filter(|spec| !spec.keep).ok_or_else(|| {

@@ -1,8 +1,7 @@
-//! Looks for applications that run otherwise than the files say, and shows them.
+//! Looks for applications that run differently from what the files say, and shows them.
 //!
-//! What is kept is known across daemons (`state/kept.json`). An application in the
-//! background is known as long as this daemon runs: its process checkers saw it
-//! before its module's file was removed.
+//! Kept applications are known across daemons (`state/kept.json`). An application in the background is known as
+//! long as this daemon runs: its process checkers saw it before its module's file was removed.
 
 mod files;
 
@@ -26,33 +25,31 @@ use bellwether_os::heartbeat::Heartbeat;
 use bellwether_os::process::identity::ProcessId;
 use files::Files;
 
-/// How often it looks.
+/// The interval of the check.
 const LOOK: Duration = Duration::from_secs(1);
-/// All commands of one look share a scan of the processes.
+/// All commands of one check share a scan of the processes.
 const SHARED: Duration = Duration::from_millis(500);
-/// So many processes of a module in the background are remembered.
+/// The number of processes that are remembered for a module in the background.
 const MAX_SEEN: usize = 64;
 
-/// Looks.
+/// The task that looks for unclaimed applications.
 #[derive(Debug)]
 pub struct Watch {
-    /// Where the files are.
+    /// The folder with the files.
     pub root: PathBuf,
-    /// Who keeps applications.
     pub kept: Kept,
-    /// The modules in force.
     pub loaded_modules: LoadedModules,
-    /// What checkers see.
+    /// The published observations of checkers.
     pub published: Published,
-    /// Where it is shown.
+    /// Shows the applications that were found.
     pub problems: Diagnostics,
 }
 
-/// A process that a checker saw, by its short name.
+/// A process that a checker found, with its short name.
 type Seen = BTreeMap<ModuleName, BTreeMap<ProcessId, String>>;
 
 impl Watch {
-    /// Looks again and again, until dropped.
+    /// Checks periodically, until it is dropped.
     pub async fn run(self, heartbeat: Heartbeat, clock: Clock) {
         let mut seen = Seen::new();
         let mut files = Files::default();
@@ -79,13 +76,13 @@ impl Watch {
         }
     }
 
-    /// How the files describe it otherwise, if they do. Nothing is looked for as long as they do not.
+    /// How the files differ from what is running, if they do. Nothing is scanned as long as they do not.
     async fn claim(&self, living: Living, files: &Files) -> Option<Unclaimed> {
         let Living { module, command, leader, launched } = living;
         let member = self.loaded_modules.get(&module);
         let declared = member.as_ref().map(|member| member.spec.commands.get(&command));
         let claim = match declared {
-            // A disk that does not answer says nothing of it.
+            // A disk that does not respond says nothing about it.
             None if files.has(&module)? => Claim::NotInForce,
             None => Claim::NoModule,
             Some(spec) => match spec.filter(|spec| spec.keep) {
@@ -105,10 +102,10 @@ impl Watch {
         self.root.join(MODULES_FOLDER).join(format!("{module}.toml"))
     }
 
-    /// Keeps in mind what the process checkers see of applications that are not kept.
+    /// Remembers the processes that checkers find of applications that are not kept.
     fn remember(&self, seen: &mut Seen, snapshot: &Snapshot) {
         for module in &snapshot.modules {
-            // Removed in this instant: what is known of it stays.
+            // The module was removed just now: its processes stay known.
             let Some(member) = self.loaded_modules.get(&module.name) else { continue };
             let before = seen.remove(&module.name).unwrap_or_default();
             if member.spec.commands.values().any(|command| command.keep) {
@@ -117,7 +114,7 @@ impl Watch {
             let mut now = BTreeMap::new();
             for (pid, name) in processes(module).take(MAX_SEEN) {
                 let known = before.keys().find(|process| process.pid == pid).copied();
-                // One that has ended by now is left out.
+                // Processes that have ended are omitted.
                 let process = known.filter(ProcessId::still_alive).or_else(|| ProcessId::of(pid).ok());
                 now.extend(process.map(|process| (process, name.to_owned())));
             }
@@ -128,8 +125,8 @@ impl Watch {
     }
 }
 
-/// Applications in the background whose module is gone, as sentences. Those that have ended are
-/// forgotten, and so are those that another module watches by now: the file was renamed.
+/// Applications in the background whose module is gone, as sentences. Those that have ended are forgotten, and so
+/// are those that another module monitors now: the file was renamed.
 fn left_behind(
     seen: &mut Seen,
     is_in_force: impl Fn(&ModuleName) -> bool,
@@ -152,13 +149,13 @@ fn left_behind(
     sentences
 }
 
-/// In words, with a hint where the words are the same as those of the file.
+/// The running command in words, with a hint if the words are the same as in the file.
 pub(crate) fn started_with(launched: &Launched, run: &[String]) -> String {
     let line = command_line(&launched.run);
     if launched.run == run { format!("{line} in another environment or folder") } else { line }
 }
 
-/// The processes that are the application, as its checkers see them: those of a prerequisite are not.
+/// The processes of the application, as found by its checkers, without those of a prerequisite.
 fn processes(module: &ModuleView) -> impl Iterator<Item = (u32, &str)> {
     let own = module.checkers.iter().filter(|checker| {
         checker.kind == CheckerKind::Process

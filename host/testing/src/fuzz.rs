@@ -1,9 +1,9 @@
-//! Drives fuzz targets on stable Rust for a bounded time: seeds that are valid, changed at random.
+//! Runs fuzz targets on stable Rust for a limited time: valid seeds, changed at random.
 //!
-//! A target is a function of bytes, as `cargo fuzz` would call it, and lies beside what it tests.
-//! Every run of the tests gives each target half a second, which is hundreds or thousands of inputs, and
-//! others each time. With `BELLWETHER_LONG=1` it is three seconds; `BELLWETHER_FUZZ_SECONDS` says
-//! another number. `BELLWETHER_FUZZ_SEED` repeats a run that failed.
+//! A target is a function of bytes, in the form for `cargo fuzz`, beside the code that it tests. Every run of the
+//! tests gives each target half a second, which is hundreds or thousands of inputs, different ones each time. With
+//! `BELLWETHER_LONG=1` it is three seconds; `BELLWETHER_FUZZ_SECONDS` sets another number. `BELLWETHER_FUZZ_SEED`
+//! repeats a run that failed.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,7 +13,7 @@ use crate::long::is_long;
 
 const SHORT: Duration = Duration::from_millis(500);
 const LONG: Duration = Duration::from_secs(3);
-/// So many inputs are tried however slow the machine is.
+/// The minimum number of inputs, however slow the machine is.
 const AT_LEAST: u64 = 10;
 
 fn number(variable: &str) -> Option<u64> {
@@ -40,7 +40,7 @@ pub fn run(name: &str, seeds: &[Vec<u8>], mut target: impl FnMut(&[u8])) {
     println!("{name}: {runs} inputs");
 }
 
-/// Bytes that parsers have trouble with.
+/// Bytes that parsers often handle wrongly.
 const AWKWARD: [&[u8]; 14] = [
     b"\0",
     b"\xff",

@@ -1,15 +1,15 @@
-//! Guests of a few lines: the body of a function in, a component out.
+//! Small guests: the body of a function becomes a component.
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-/// The interface as it was released first, and as it is.
+/// The interface as it was first released, and the present one.
 pub const FIRST_INTERFACE: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/guests/kept/guest-1.0.0.wit"));
 pub const INTERFACE: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest-sdk/wit/guest.wit"));
 
-/// What of WASI the guests of these tests use, and worlds that have it.
+/// The parts of WASI that the guests of these tests use, and worlds that have it.
 const WORLDS: &str = r"
 package test:guests;
 
@@ -74,13 +74,13 @@ package wasi:http@0.9.0 { interface types { brew: func(); } }
 
 /// A component under construction. The fields are WebAssembly text.
 pub struct Guest {
-    /// Its world, of `WORLDS`.
+    /// Its world, one of `WORLDS`.
     pub world: &'static str,
-    /// Of `describe`, which leaves the address of an `about`.
+    /// The body of `describe`, which leaves the address of an `about`.
     pub describe: &'static str,
-    /// Of `check`, which leaves the address of an observation: mostly the result of `$answer`.
+    /// The body of `check`, which leaves the address of an observation: mostly the result of `$answer`.
     pub check: &'static str,
-    /// Of `plan`, which leaves the address of a result.
+    /// The body of `plan`, which leaves the address of a result.
     pub plan: Option<&'static str>,
     /// Further parts of the module.
     pub parts: &'static str,
@@ -101,8 +101,7 @@ impl Default for Guest {
 }
 
 impl Guest {
-    /// A checker whose `check` does this. Its parameters: `$run` and `$limit` (of time), and the
-    /// rest by number.
+    /// A checker with this body of `check`. Its parameters: `$run` and `$limit` (of time), and the rest by number.
     pub fn checking(check: &'static str) -> Self {
         Self { check, ..Self::default() }
     }
@@ -110,7 +109,7 @@ impl Guest {
     pub fn build(&self) -> Vec<u8> {
         let mut module = wat::parse_str(self.module()).expect("the text is WebAssembly");
         let mut resolve = Resolve::default();
-        // These guests speak 1.0.0, and run on every later host.
+        // These guests use 1.0.0, and run on every later host.
         resolve.push_str("guest-1.0.0.wit", FIRST_INTERFACE).expect("the first interface");
         resolve.push_str("guest.wit", INTERFACE).expect("the interface");
         let package = resolve.push_str("worlds.wit", WORLDS).expect("the worlds");

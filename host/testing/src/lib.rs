@@ -1,4 +1,4 @@
-//! What the unit tests of several crates share. Only ever a development dependency.
+//! Shared code for the unit tests of several crates. A development dependency only.
 
 #![allow(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

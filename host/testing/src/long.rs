@@ -1,7 +1,7 @@
 //! Tests that do more if there is time for it.
 //!
-//! Every run of the tests looks at everything once. With `BELLWETHER_LONG=1` that which is made at
-//! random, or counted in thousands, is tried as often as it takes to find what is rare.
+//! Every run of the tests checks everything once. With `BELLWETHER_LONG=1`, random tests and tests with thousands
+//! of cases are repeated often enough to find rare failures.
 
 /// Whether this is a long run.
 pub fn is_long() -> bool {

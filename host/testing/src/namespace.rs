@@ -1,18 +1,18 @@
-//! A test in a network namespace of its own: what it listens on is no address of this machine.
+//! Runs a test in a network namespace of its own, so that it does not listen on addresses of this machine.
 
 use std::env;
 use std::process::{Command, Stdio};
 
-/// Set for the test inside.
+/// Set for the inner run of the test.
 const INSIDE: &str = "BELLWETHER_TEST_INSIDE";
 const UNSHARE: &str = "/usr/bin/unshare";
 /// As root, and as a user who may be root in a namespace.
 const WAYS: [&[&str]; 2] = [&["--net"], &["--map-root-user", "--net"]];
-/// A namespace without any address takes every address for its own, so it gets the loopback.
+/// A namespace without any address accepts every address as its own, so it gets the loopback.
 const WITH_LOOPBACK: &str = "PATH=$PATH:/usr/sbin:/sbin; ip link set lo up && exec \"$@\"";
 
-/// Whether this is the inside. Outside, the test of this name is run again, inside, and has to pass;
-/// where there can be no namespace, that is said.
+/// Whether this is the inner run. In the outer run, the test with this name is run again in the namespace, and has
+/// to pass; if no namespace can be created, that is reported.
 pub fn is_inside(test: &str) -> bool {
     if env::var_os(INSIDE).is_some() {
         return true;

@@ -1,4 +1,4 @@
-//! Processes of a test: found by the folder they work in, and ended when the test is over.
+//! Processes of a test: found by their working directory, and killed when the test is over.
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -9,17 +9,16 @@ use bellwether_core::id::CommandName;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 
-/// Longer than a busy machine takes for what other processes do.
+/// Longer than other processes take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_mins(2);
 
-/// A process that runs, as `proc_pid_stat(5)` describes it.
+/// A running process, as described by `proc_pid_stat(5)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Running {
-    /// Its process id.
     pub pid: u32,
-    /// Its process group; 0 if that was made outside this PID namespace.
+    /// Its process group; 0 if that was created outside this PID namespace.
     pub group: u32,
-    /// Its program, as the kernel names it.
+    /// The name of its program in the kernel.
     pub name: String,
 }
 
@@ -27,7 +26,7 @@ impl Running {
     /// The process of this id, unless it has ended.
     fn read(pid: u32) -> Option<Self> {
         let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name may hold anything, parentheses and spaces included.
+        // The name may contain any characters, including parentheses and spaces.
         let (before, after) = text.rsplit_once(')')?;
         let (_, name) = before.split_once('(')?;
         let mut fields = after.split_whitespace();
@@ -38,7 +37,7 @@ impl Running {
     }
 }
 
-/// Processes that work in this folder.
+/// Processes with this working directory.
 pub fn processes_of(root: &Path) -> Vec<Running> {
     let pids = std::fs::read_dir("/proc")
         .unwrap()
@@ -48,7 +47,7 @@ pub fn processes_of(root: &Path) -> Vec<Running> {
         .collect()
 }
 
-/// A folder for one test. What was started in it is ended with it, also when the test fails.
+/// A folder for one test. Processes that were started in it are killed with it, even if the test fails.
 #[derive(Debug)]
 pub struct Root(TempDir);
 
@@ -59,7 +58,6 @@ impl Root {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// Where it is.
     pub fn path(&self) -> &Path {
         self.0.path()
     }
@@ -84,7 +82,7 @@ impl Drop for Root {
     }
 }
 
-/// Waits until a condition holds of which there is no event, since other processes bring it about.
+/// Waits until a condition holds for which there is no event, because other processes cause it.
 pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {

@@ -25,14 +25,14 @@ use self::stop::Stage;
 
 mod stop;
 
-/// A program of its own is there as soon as it has been started.
+/// A separate program is running as soon as it has been started.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
-/// Sending a signal waits for nobody.
+/// Sending a signal does not wait.
 const SIGNAL_TIMEOUT: Duration = Duration::from_secs(1);
-/// What SIGKILL does not end within this is stuck in the kernel.
+/// A process that SIGKILL does not end within this time hangs in the kernel.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// `[restart] config`
+/// The settings in `[restart] config`.
 #[bellwether_guest::config]
 #[derive(Debug, Default)]
 pub struct Config {
@@ -76,7 +76,7 @@ pub fn plan(config: Config, request: &PlanRequest) -> Result<Plan, String> {
     Ok(made)
 }
 
-/// The module's commands by what they are for.
+/// The module's commands by their purpose.
 struct Application<'a> {
     module: &'a str,
     kept: Vec<&'a DeclaredCommand>,
@@ -114,7 +114,7 @@ impl<'a> Application<'a> {
         once.chain(kept).collect()
     }
 
-    /// No steps: what there is to stop does not run.
+    /// No steps: nothing is running that could be stopped.
     fn stop(&self, config: &Config) -> Result<Vec<Step>, String> {
         // Whether an application in the background runs, only its own `stop` can tell.
         if self.start.is_some() && self.stop.is_none() {
@@ -128,10 +128,11 @@ impl<'a> Application<'a> {
         if running.is_empty() && self.start.is_none() {
             return Ok(Vec::new());
         }
-        // What asks for the end, and how long that may take.
+        // The step that asks for the exit, and its time limit.
         let mut parts: Vec<(Vec<Step>, Option<Duration>)> = Vec::new();
         parts.extend(self.stop.map(|stop| (vec![Step::run(&stop.name).timeout(stop.timeout)], None)));
-        // Only what is kept can be sent a signal; what `stop` ends needs none unless the file says so.
+        // Signals can be sent only to kept commands; an application that `stop` ends needs none unless the file
+        // says so.
         if self.stop.is_none() || (config.stop.is_some() && !running.is_empty()) {
             parts.extend(config.series().iter().map(|stage| {
                 let ask = running.iter().map(|command| ask_to_end(command, stage.signal)).collect();
@@ -143,15 +144,14 @@ impl<'a> Application<'a> {
             let gone = running.iter().map(move |command| {
                 Step::await_exit(Target::command(&command.name)).timeout(wait.unwrap_or(command.timeout))
             });
-            // What does not end by one signal gets the next.
+            // Processes that do not exit after one signal get the next.
             let goes_on = move |step: Step| if index < last { step.or_go_on() } else { step };
             ask.into_iter().chain(gone).map(goes_on)
         });
         Ok(steps.collect())
     }
 
-    /// Every kept command is killed, also one whose own process has ended: what
-    /// it started may be left.
+    /// Every kept command is killed, even one whose own process has ended: processes that it started may remain.
     fn forced_stop(&self) -> Result<Vec<Step>, String> {
         if self.kept.is_empty() && self.forced_stop.is_none() {
             return Err(format!(
@@ -171,7 +171,7 @@ impl<'a> Application<'a> {
     }
 }
 
-/// What may fail goes on as it would.
+/// Steps that may fail do not end the plan.
 fn forced_if_it_fails(step: Step) -> Step {
     if step.on_failure == OnFailure::Fail { step.or_force_stop() } else { step }
 }

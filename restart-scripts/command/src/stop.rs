@@ -10,7 +10,7 @@ use bellwether_guest::serde::de::{Deserialize, Deserializer, Error};
 #[bellwether_guest::config]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stage {
-    /// The signal.
+    /// The signal to send.
     pub(crate) signal: Signal,
     /// How long it may take to exit: `20s`. Default: the `timeout` of the command.
     #[serde(default)]
@@ -44,7 +44,7 @@ impl JsonSchema for Wait {
     }
 }
 
-/// Whole numbers, each followed by `ms`, `s`, `m` or `h`, added up.
+/// Integers, each followed by `ms`, `s`, `m` or `h`, added up.
 fn parse(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total = Duration::ZERO;

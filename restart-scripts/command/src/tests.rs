@@ -23,7 +23,7 @@ fn incident() -> Occasion {
     })
 }
 
-/// The steps in short: `run stop 7s!` is forced, `…?` goes on, `…` fails.
+/// The steps in short form: `run stop 7s!` is forced, `…?` continues, `…` fails.
 fn steps(occasion: Occasion, commands: &str) -> String {
     steps_with("{}", occasion, commands)
 }

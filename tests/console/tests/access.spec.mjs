@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import { accessible, expect, test } from "./fixtures.mjs";
 import { PASSWORD } from "./daemon.mjs";
 
-test("a wrong password is refused, and says no more than that", async ({ page, daemon, wrong }) => {
+test("a wrong password is refused without a hint about what is wrong", async ({ page, daemon, wrong }) => {
   wrong.expect.push(/401/);
   await page.goto(`${daemon.url}/modules/web?since=6h`);
   await expect(page).toHaveURL(/\/login\?next=/);
@@ -17,7 +17,7 @@ test("a wrong password is refused, and says no more than that", async ({ page, d
   await expect(page).toHaveURL(`${daemon.url}/modules/web?since=6h`);
 });
 
-test("a one-time address signs in once, and looking at it uses nothing up", async ({ page, daemon, wrong, request }) => {
+test("a one-time link signs in once, and a GET does not use it up", async ({ page, daemon, wrong, request }) => {
   wrong.expect.push(/410/);
   const address = daemon.once("admin");
   expect((await request.get(address)).status()).toBe(200);
@@ -30,7 +30,7 @@ test("a one-time address signs in once, and looking at it uses nothing up", asyn
   await expect(page.getByRole("heading")).toHaveText("This link is no longer valid");
 });
 
-test("each role sees everything it may, and may do no more", async ({ page, daemon, signIn, wrong }) => {
+test("each role sees what it may see, and may do no more", async ({ page, daemon, signIn, wrong }) => {
   wrong.expect.push(/403/);
   await signIn("monitor");
   await page.goto(`${daemon.url}/modules/web`);
@@ -49,7 +49,7 @@ test("each role sees everything it may, and may do no more", async ({ page, daem
 });
 
 test("an admin adds a user, changes the role, which ends the sign-in, and removes the user", async ({ page, browser, daemon, signIn, wrong }) => {
-  // The page whose sign-in has ended may ask once more before it leaves.
+  // The page whose session has ended may send one more request before it leaves.
   wrong.expect.push(/401/);
   await signIn("admin");
   await page.goto(`${daemon.url}/users`);

@@ -1,4 +1,4 @@
-// Components that ask for more, and such as do not work.
+// Components that request more grants, and components that do not load.
 import { accessible, expect, test } from "./fixtures.mjs";
 import { asking, eventually } from "./daemon.mjs";
 
@@ -13,8 +13,8 @@ config = { ask = "processes" }
 grant = { processes = true }
 `;
 
-test("a version that asks for more waits, is let in by an admin, and is in force then", async ({ page, daemon, signIn }, { repeatEachIndex }) => {
-  // What a file asks for is remembered with its name.
+test("a version that requests more grants waits, is approved by an admin, and is then active", async ({ page, daemon, signIn }, { repeatEachIndex }) => {
+  // The daemon stores the requests of a component by its name.
   const lodger = `lodger-${repeatEachIndex}`;
   const file = `checkers/${lodger}.wasm`;
   daemon.write(file, asking("127.0.0.1"));
@@ -51,7 +51,7 @@ test("a version that asks for more waits, is let in by an admin, and is in force
   }
 });
 
-test("a file that is no component is in quarantine, with the reason, and the last good version goes on", async ({ page, daemon, signIn }) => {
+test("a file that is not a component is quarantined with the reason, and the last good version stays active", async ({ page, daemon, signIn }) => {
   await signIn("monitor");
   await page.goto(`${daemon.url}/components`);
   const row = page.getByRole("row", { name: /cracked/ });

@@ -1,8 +1,8 @@
-// A node that is silent, gone, or has a core that does not turn: nothing old looks fresh.
+// A node that does not answer, has ended, or has a stalled core: the page marks its data as old.
 import { expect, test as base } from "./fixtures.mjs";
 import { Daemon, eventually } from "./daemon.mjs";
 
-/** A daemon for these tests alone: one that is run again has read its files anew. */
+/** A daemon for these tests alone, because they restart it and it then reads its files again. */
 const test = base.extend({
   daemon: [async ({}, use) => {
     const daemon = await Daemon.start();
@@ -13,9 +13,9 @@ const test = base.extend({
 
 const SILENCE = [/Failed to load|ERR_|net::/, /signal timed out|aborted/i];
 
-test("when contact is lost nothing old looks fresh, and it comes back by itself", async ({ page, daemon, signIn, wrong }) => {
+test("when contact is lost the page marks its data as old, and recovers by itself", async ({ page, daemon, signIn, wrong }) => {
   wrong.expect.push(...SILENCE);
-  // By the page's own clock: when it heard last, when it says that it hears nothing, and how long it was held up.
+  // On the page's clock: the last event, the time at which it reports the lost contact, and the delay of its timers.
   await page.addInitScript(() => {
     const listen = EventSource.prototype.addEventListener;
     EventSource.prototype.addEventListener = function (type, listener, options) {
@@ -57,7 +57,7 @@ test("when contact is lost nothing old looks fresh, and it comes back by itself"
   await expect(page).toHaveTitle(/^\(2 down\)/);
 });
 
-test("a module's page outlives the daemon: it says since when there is no news, and goes on with the next daemon", async ({ page, daemon, signIn, wrong }) => {
+test("a module's page outlives the daemon: it shows since when there is no data, and continues with the next daemon", async ({ page, daemon, signIn, wrong }) => {
   wrong.expect.push(...SILENCE);
   await signIn("monitor");
   await page.goto(`${daemon.url}/modules/web`);
@@ -73,15 +73,15 @@ test("a module's page outlives the daemon: it says since when there is no news, 
   await expect(page.locator("#head .no-news")).toBeHidden();
   await expect(page.locator("#asof time")).not.toHaveAttribute("datetime", before);
   await expect(page.locator("#head .state")).toHaveText("up", { timeout: 60_000 });
-  expect(await page.evaluate(() => window.neverLoadedAgain), "nobody had to load it again").toBe(true);
+  expect(await page.evaluate(() => window.neverLoadedAgain), "the page was not reloaded").toBe(true);
   await eventually("web is ready", () => daemon.module("web").ready);
 });
 
-test("a core that stalls is told, and the page does not look fresh until it turns again", async ({ page, context, daemon, signIn, wrong }) => {
+test("a stalled core is reported, and the data is marked as old until the core continues", async ({ page, context, daemon, signIn, wrong }) => {
   wrong.expect.push(...SILENCE);
   await signIn("monitor");
   await expect(page.locator("#contact")).toHaveText("live");
-  // Half a minute would be beyond hope, and the daemon would end.
+  // After half a minute the watchdog would end the daemon.
   daemon.stall("core", 27_000);
   await expect(async () => {
     const another = await context.newPage();

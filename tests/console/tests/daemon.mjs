@@ -1,4 +1,4 @@
-// A real daemon on a root of its own, with modules in several states.
+// A real daemon with its own root directory and modules in several states.
 import { execFileSync, spawn } from "node:child_process";
 import fs from "node:fs";
 import { createServer } from "node:net";
@@ -116,7 +116,7 @@ within = "10s"
   checker(module, name) { return this.module(module)?.checkers.find((checker) => checker.name === name); }
   component(name) { return this.status().components.find((component) => component.name === name); }
 
-  /** That part of the daemon does nothing for so long. Half a number would be another one: it is renamed into its place. */
+  /** Stalls a part of the daemon for `millis`. The file is renamed into place, because a partly written number would be a different one. */
   stall(part, millis) {
     this.write("new-fault", String(millis));
     fs.renameSync(path.join(this.root, "new-fault"), path.join(this.root, "faults", part));
@@ -126,13 +126,13 @@ within = "10s"
     execFileSync(BINARY, ["--root", this.root, "user", "add", name, "--role", role, "--password-stdin"], { input: `${PASSWORD}\n`, stdio: "pipe" });
   }
 
-  /** A machine that is busy with something else may answer none of the first ones in time. */
+  /** Adds users. Retries, because on a busy machine the first commands may time out. */
   async addUsers(roles) {
     for (const role of roles) {
       await eventually(`there is a user ${role}`, () => {
         try { this.addUser(role, role); } catch (error) {
           if (/did not answer in time/.test(String(error.stderr))) return false;
-          // It was added by the one that got no answer.
+          // The attempt that timed out has added the user.
           if (!/already/.test(String(error.stderr))) throw error;
         }
         return true;
@@ -140,12 +140,12 @@ within = "10s"
     }
   }
 
-  /** An address that signs in once. */
+  /** A one-time sign-in link. */
   once(user) { return JSON.parse(this.tell("console", "--user", user, "--json")).url; }
 
   signal(signal) { this.child.kill(signal); }
 
-  /** Ends the daemon; after a SIGKILL the applications run on. */
+  /** Ends the daemon; after a SIGKILL the applications keep running. */
   async kill(signal) {
     const ended = new Promise((resolve) => this.child.once("exit", resolve));
     this.child.kill("SIGCONT");
@@ -159,7 +159,7 @@ within = "10s"
     fs.rmSync(this.root, { recursive: true, force: true });
   }
 
-  /** What the daemon had no time to stop, by what it wrote down: one of them drains for an hour. Each leads a group of its own. */
+  /** Ends the applications that the daemon did not stop, read from its state file: one of them drains for an hour. Each leads its own process group. */
   endApplications() {
     const pids = (value) => Object.entries(value ?? {}).flatMap(([key, inner]) => (key === "pid" ? [inner] : typeof inner === "object" ? pids(inner) : []));
     let kept;
@@ -171,7 +171,7 @@ within = "10s"
     }
   }
 
-  /** What helps to understand a failure: all but the components and what is compiled of them. */
+  /** Copies the files that explain a failure: all except components and their compiled code. */
   keep(folder) {
     fs.cpSync(this.root, folder, {
       recursive: true,
@@ -186,7 +186,7 @@ within = "10s"
 
 const MOST_OF_A_FILE = 8 << 20;
 
-/** Machine code that the tests in Rust have compiled for this very binary, if they have run: see tests/src/compiled.rs. */
+/** Copies the machine code that the Rust tests compiled with this binary, if they have run: see tests/src/compiled.rs. */
 function layCompiledInto(root) {
   const { size, mtimeNs } = fs.statSync(BINARY, { bigint: true });
   const compiled = path.join(process.env.COMPILED, `${size}-${mtimeNs}`);
@@ -196,7 +196,7 @@ function layCompiledInto(root) {
   for (const file of fs.readdirSync(compiled)) fs.copyFileSync(path.join(compiled, file), path.join(folder, file));
 }
 
-/** A checker that asks for a ping of this address besides other things; another address makes another version of it. */
+/** A checker component that requests, among others, to ping this address; another address makes another version of it. */
 export function asking(address) {
   const component = fs.readFileSync(path.join(process.env.GUESTS, "granted.wasm"));
   const known = Buffer.from("127.0.0.1");
@@ -208,7 +208,7 @@ export function asking(address) {
 
 export const PASSWORD = "correct horse battery";
 
-/** Below the ports that connections which go out are given, and in another part for each worker: between the moment that it is found free and the moment that the daemon listens there, it is given to nothing else. */
+/** A range below the ephemeral ports, separate for each worker, so that a port that was found free stays free until the daemon listens on it. */
 const PORTS = { first: 32_000, each: 100 };
 let taken = 0;
 
@@ -225,12 +225,12 @@ async function freePort() {
   throw new Error("no port is free");
 }
 
-/** Waits for something to come true, and says what did not. */
+/** Waits until a condition holds; the error names the condition. */
 export async function eventually(what, holds) {
   const end = Date.now() + 180_000;
   while (Date.now() < end) {
     if (await holds()) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  throw new Error(`in vain: ${what}`);
+  throw new Error(`waited in vain until ${what}`);
 }

@@ -1,4 +1,4 @@
-// A daemon for all tests of a worker, and pages that fail their test when anything is wrong with them.
+// A daemon for all tests of a worker, and checks that fail a test if one of its pages has errors.
 import { AxeBuilder } from "@axe-core/playwright";
 import { test as base, expect } from "@playwright/test";
 import fs from "node:fs";
@@ -14,15 +14,15 @@ export const test = base.extend({
     await daemon.end();
   }, { scope: "worker", timeout: 600_000 }],
 
-  /** The daemon's files as they are when a test fails, beside its trace and its picture. */
+  /** Copies the daemon's files when a test fails, beside the trace and the screenshot. */
   kept: [async ({ daemon }, use, testInfo) => {
     await use();
     if (testInfo.status === testInfo.expectedStatus) return;
     daemon.keep(testInfo.outputPath("root"));
-    console.log(`    what helps to understand it is in ${testInfo.outputDir}`);
+    console.log(`    the files of this failure are in ${testInfo.outputDir}`);
   }, { auto: true }],
 
-  /** What is wrong with a page of any context, also of one that a test opens itself, fails its test, unless the test expects it. */
+  /** Errors of a page in any context, also one that a test opens itself, fail the test unless it expects them. */
   wrong: [async ({ browser, daemon }, use) => {
     const wrong = [];
     wrong.expect = [];
@@ -31,16 +31,16 @@ export const test = base.extend({
     await use(wrong);
     browser.off("context", watch);
     const left = wrong.filter((text) => !wrong.expect.some((expected) => expected.test(text)));
-    expect(left, "nothing is wrong with any page").toEqual([]);
+    expect(left, "no page has errors").toEqual([]);
   }, { auto: true }],
 
-  /** Signs in with name and password. */
+  /** Signs in with the user's name and password. */
   signIn: async ({ page, daemon }, use) => {
     await use((user) => signInOn(page, daemon, user));
   },
 });
 
-/** A violation of the policy is heard from before the first script of a page on; the browser's console tells of it, too. */
+/** Collects the errors of a context. The listener for policy violations is added before the first script of a page; the browser's console reports them, too. */
 async function watchContext(context, daemon, wrong) {
   context.on("weberror", (error) => wrong.push(`error: ${error.error().message}`));
   context.on("console", (message) => { if (message.type() === "error") wrong.push(`console: ${message.text()}`); });
@@ -67,7 +67,7 @@ export async function signInOn(page, daemon, user) {
   await page.waitForURL(`${daemon.url}/`);
 }
 
-/** Every page that an address leads to, as an admin sees it. */
+/** Every page that has its own URL, as seen by an admin. */
 export const PAGES = ["/", "/modules/web", "/modules/orders", "/modules/reports", "/modules/archive",
   "/modules/web/stop", "/modules/web/suspend", "/modules/reports/resume",
   "/events", "/events?kind=incident", "/events?search=nothing-of-that-kind", "/components", "/components/checkers/tcp",
@@ -75,10 +75,10 @@ export const PAGES = ["/", "/modules/web", "/modules/orders", "/modules/reports"
   "/configuration", "/configuration?file=modules/web.toml", "/users", "/users/monitor/remove", "/me", "/nowhere"];
 
 const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-/** Another scheme of colours changes nothing for the other rules. */
+/** The rules that depend on colours; the colour scheme does not affect the others. */
 const OF_COLOURS = ["color-contrast", "link-in-text-block"];
 
-/** No page has a frame in it, so nothing is lost in the mode that opens no page of its own. */
+/** Legacy mode opens no page of its own. It does not check frames, and no page has any. */
 function axe(page) { return new AxeBuilder({ page }).setLegacyMode(true); }
 
 async function findsNothing(builder, what) {

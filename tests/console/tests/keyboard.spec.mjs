@@ -1,8 +1,8 @@
-// A command by the keyboard alone.
+// Commands with the keyboard only.
 import { expect, test } from "./fixtures.mjs";
 import { eventually } from "./daemon.mjs";
 
-/** Goes on by Tab until the focus is there. No page has so many places. */
+/** Presses Tab until the target has the focus. No page has 80 focusable elements. */
 async function tabTo(page, target) {
   for (let presses = 0; presses < 80; presses += 1) {
     if (await target.evaluate((element) => element === document.activeElement)) return;
@@ -44,11 +44,11 @@ test("the last ready node is stopped and started again without a mouse; Escape l
   await tabTo(page, dialog.getByRole("button", { name: "Stop web" }));
   await page.keyboard.press("Enter");
   await expect(dialog).toBeHidden();
-  await expect(page.locator("#result"), "what became of it is read on").toBeFocused();
+  await expect(page.locator("#result"), "the focus is on the result").toBeFocused();
   await expect(page.locator("#result")).toContainText("stop by control");
   await eventually("web is stopped", () => daemon.module("web").state === "stopped");
 
-  // What the page offers while the stop is under way is another thing.
+  // While the stop is in progress the page offers other actions.
   await expect(page.locator("#head .state")).toHaveText("stopped");
   await tabTo(page, page.getByRole("link", { name: "Start…" }));
   await page.keyboard.press("Enter");

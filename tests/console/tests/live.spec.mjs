@@ -1,7 +1,7 @@
 import { accessible, expect, test } from "./fixtures.mjs";
 import { eventually } from "./daemon.mjs";
 
-test("a kill -9 of the application shows by itself, and the focus stays where it was", async ({ page, daemon, signIn }) => {
+test("a kill -9 of the application is shown without a reload, and the focus stays", async ({ page, daemon, signIn }) => {
   await signIn("monitor");
   await page.getByRole("link", { name: "web", exact: true }).focus();
   const before = await page.locator("#cell-web time").first().getAttribute("datetime");
@@ -13,7 +13,7 @@ test("a kill -9 of the application shows by itself, and the focus stays where it
   expect(await page.evaluate(() => document.activeElement.textContent)).toBe("web");
 });
 
-test("what the application writes is shown as it writes it, its end first", async ({ page, daemon, signIn }) => {
+test("the output of the application is followed, with its end in view", async ({ page, daemon, signIn }) => {
   const written = (lines) => daemon.append("logs/reports.start.log", lines.map((line) => `${line}\n`).join(""));
   written(Array.from({ length: 200 }, (_, number) => `line ${number}`));
   await signIn("monitor");
@@ -34,7 +34,7 @@ test("what the application writes is shown as it writes it, its end first", asyn
   await expect(log).toContainText("not yet");
 });
 
-test("every command asks first, says what it will do, and does it", async ({ page, daemon, signIn }) => {
+test("every command asks for confirmation, states its effect, and has it", async ({ page, daemon, signIn }) => {
   await signIn("control");
   const say = async (module, word, state) => {
     await page.goto(`${daemon.url}/modules/${module}`);
@@ -80,7 +80,7 @@ test("the last ready node is stopped only by typing the module's name", async ({
   expect(daemon.module("web").ready).toBe(true);
 });
 
-test("what has moved since the person looked is refused, and says what is so now", async ({ page, daemon, signIn, wrong }) => {
+test("a command on a state that has changed since the page was loaded is refused, with the current state", async ({ page, daemon, signIn, wrong }) => {
   wrong.expect.push(/409/);
   await signIn("control");
   await page.goto(`${daemon.url}/modules/web`);
@@ -94,11 +94,11 @@ test("what has moved since the person looked is refused, and says what is so now
   expect(daemon.module("web").suspended).toBe(false);
 });
 
-test("a checker is run now, and what it saw is shown", async ({ page, daemon, signIn }) => {
+test("a checker is run now, and its result is shown", async ({ page, daemon, signIn }) => {
   await signIn("control");
   await page.goto(`${daemon.url}/modules/web`);
   await page.getByRole("button", { name: "Run health-port now" }).click();
-  await expect(page.locator("#dialog")).toContainText("took the connection");
+  await expect(page.locator("#dialog")).toContainText("connected to");
   await expect(page.locator("#dialog")).toContainText("its result has no effect");
 });
 

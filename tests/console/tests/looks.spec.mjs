@@ -1,8 +1,8 @@
-// Every page in every look: axe finds nothing, and on the phone nothing scrolls sideways.
+// Every page in every colour scheme: axe finds nothing, and on a phone nothing scrolls sideways.
 import { PAGES, accessible, colourful, expect, fits, picture, test } from "./fixtures.mjs";
 import { PASSWORD } from "./daemon.mjs";
 
-// Dozens of pages, each in every look.
+// Dozens of pages, each in every colour scheme.
 test.describe.configure({ timeout: 900_000 });
 
 const DESKTOP = { width: 1400, height: 900 };
@@ -12,14 +12,14 @@ const DARK = { colorScheme: "dark", forcedColors: "none" };
 const FORCED = { colorScheme: "dark", forcedColors: "active" };
 const REFUSED = /40[0-9]|410/;
 
-/** Pages that nobody signed in sees: how to come there. */
+/** Pages before the sign-in, and how to open them. */
 const OUTSIDE = {
   "the sign-in": async (page, daemon) => { await page.goto(`${daemon.url}/login`); },
-  "the one-time address": async (page, daemon) => { await page.goto(daemon.once("monitor")); },
-  "a spent one-time address": async (page, daemon) => { await page.goto(`${daemon.url}/login/none`); },
+  "the one-time link": async (page, daemon) => { await page.goto(daemon.once("monitor")); },
+  "a used one-time link": async (page, daemon) => { await page.goto(`${daemon.url}/login/none`); },
 };
 
-/** Pages that follow upon a form, without its key: so the browser shows the whole page. */
+/** Pages that answer a form, sent without the act key so that the browser shows the whole page. */
 const AFTERWARDS = {
   "what a checker saw": async (page, daemon) => {
     await page.goto(`${daemon.url}/modules/web`);
@@ -74,7 +74,7 @@ async function looksWell(page, what) {
   await fits(page, `${what} at 320`);
 }
 
-test("pages that are seen before the sign-in", async ({ page, daemon, wrong }) => {
+test("pages before the sign-in", async ({ page, daemon, wrong }) => {
   wrong.expect.push(REFUSED);
   for (const [what, open] of Object.entries(OUTSIDE)) {
     await open(page, daemon);
@@ -82,7 +82,7 @@ test("pages that are seen before the sign-in", async ({ page, daemon, wrong }) =
   }
 });
 
-test("every page that an address leads to", async ({ page, daemon, signIn, wrong }) => {
+test("every page that has its own URL", async ({ page, daemon, signIn, wrong }) => {
   wrong.expect.push(REFUSED);
   await signIn("admin");
   for (const path of PAGES) {
@@ -91,7 +91,7 @@ test("every page that an address leads to", async ({ page, daemon, signIn, wrong
   }
 });
 
-test("pages that follow upon a form", async ({ page, daemon, signIn, wrong }) => {
+test("pages that answer a form", async ({ page, daemon, signIn, wrong }) => {
   wrong.expect.push(REFUSED);
   await signIn("admin");
   await page.evaluate(() => localStorage.removeItem("bellwether-act-key"));
@@ -101,7 +101,7 @@ test("pages that follow upon a form", async ({ page, daemon, signIn, wrong }) =>
   }
 });
 
-test("the page for those whose role does not reach", async ({ page, daemon, signIn, wrong }) => {
+test("the page for users whose role does not permit a page", async ({ page, daemon, signIn, wrong }) => {
   wrong.expect.push(REFUSED);
   await signIn("monitor");
   await page.goto(`${daemon.url}/components/checkers/wider/approve`);

@@ -1,4 +1,4 @@
-// The night on a phone: from the link in a notification to the right button, in one screen and two touches.
+// An incident on a phone: from the link in a notification to the right button, in one screen and two taps.
 import fs from "node:fs";
 import path from "node:path";
 
@@ -7,14 +7,14 @@ import { eventually } from "./daemon.mjs";
 
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
 
-/** What came on the phone. */
+/** The notifications that were sent to the phone. */
 function notifications(root) {
   const file = path.join(root, "phone.json");
   if (!fs.existsSync(file)) return [];
   return fs.readFileSync(file, "utf8").split("\n").filter(Boolean).map((line) => JSON.parse(line));
 }
 
-/** Whether all of it can be seen without scrolling. */
+/** Checks that the whole target is visible without scrolling. */
 async function inSight(page, target, what) {
   await expect(target, what).toBeVisible();
   const { top, bottom } = await target.evaluate((element) => element.getBoundingClientRect());
@@ -23,12 +23,12 @@ async function inSight(page, target, what) {
   expect(bottom, `${what} is not below the screen`).toBeLessThanOrEqual(height);
 }
 
-test("what is wrong, since when, what was done and what can be done are in one screen; two touches start it", async ({ browser, daemon }) => {
+test("the problem, its time, what was done and what can be done fit in one screen; two taps start it", async ({ browser, daemon }) => {
   const context = await browser.newContext(PHONE);
   const page = await context.newPage();
   await signInOn(page, daemon, "control");
   let told;
-  await eventually("somebody was notified", () => { told = notifications(daemon.root)[0]; return told; });
+  await eventually("a notification was sent", () => { told = notifications(daemon.root)[0]; return told; });
   expect(told.link).toBe(`${daemon.url}/modules/orders`);
   expect(told.text, "chat programs show the text alone").toContain(told.link);
   await page.goto(told.link);
@@ -37,7 +37,7 @@ test("what is wrong, since when, what was done and what can be done are in one s
   await expect(page.locator("h1")).toContainText("failed");
   await inSight(page, page.locator("#head time"), "since when");
   await inSight(page, page.locator("#why .lead"), "why");
-  // The outcome of a command, if one was given in the last minutes; it stands above what led to it.
+  // The result of a command, if one was given in the last minutes, is shown above the events before it.
   const result = page.locator("#result");
   await inSight(page, (await result.isVisible()) ? result : page.locator("#led li").last(), "what was done");
   expect(await page.locator("#led li").count()).toBeLessThanOrEqual(5);
@@ -66,7 +66,7 @@ test("what is wrong, since when, what was done and what can be done are in one s
   await context.close();
 });
 
-test("the actions stay at hand on a long page", async ({ browser, daemon }) => {
+test("the actions stay visible on a long page", async ({ browser, daemon }) => {
   const context = await browser.newContext(PHONE);
   const page = await context.newPage();
   await signInOn(page, daemon, "control");
@@ -77,7 +77,7 @@ test("the actions stay at hand on a long page", async ({ browser, daemon }) => {
   await context.close();
 });
 
-test("a drain is counted down where the command was given", async ({ page, daemon, signIn }) => {
+test("a drain is counted down on the page of the command", async ({ page, daemon, signIn }) => {
   await signIn("control");
   await page.goto(`${daemon.url}/modules/archive`);
   const left = page.locator("#result .countdown b");
@@ -87,7 +87,7 @@ test("a drain is counted down where the command was given", async ({ page, daemo
   await expect(left, "it goes on").not.toHaveText(told);
 });
 
-test("three or four charts that matter, whole numbers for what is counted, and the rest behind a link", async ({ page, daemon, signIn }) => {
+test("three or four main charts, whole numbers for counts, and the rest behind a link", async ({ page, daemon, signIn }) => {
   await signIn("monitor");
   await page.goto(`${daemon.url}/modules/web`);
   await eventually("numbers have been measured", async () => {

@@ -18,7 +18,7 @@ test("the farm shows the worst first, by shape and word, and its title carries t
   for (const since of await page.locator(".cell .since time").all()) await expect(since).toHaveAttribute("datetime", /Z$/);
 });
 
-test("in forced colours and in grey every state can still be told", async ({ page, signIn }) => {
+test("in forced colours and in grey every state can still be distinguished", async ({ page, signIn }) => {
   await page.emulateMedia({ forcedColors: "active", reducedMotion: "reduce" });
   await signIn("monitor");
   for (const word of ["failed", "up", "draining", "suspended"]) {
@@ -27,7 +27,7 @@ test("in forced colours and in grey every state can still be told", async ({ pag
   await picture(page, "farm-forced-colours");
 });
 
-test("a mistake is shown in its file, underlined, with what to do", async ({ page, daemon, signIn }) => {
+test("a mistake is shown in its file, underlined, with a way to correct it", async ({ page, daemon, signIn }) => {
   await signIn("monitor");
   await page.goto(`${daemon.url}/configuration`);
   const mistake = page.locator(".mistake");
@@ -36,7 +36,7 @@ test("a mistake is shown in its file, underlined, with what to do", async ({ pag
   await expect(mistake).toContainText("did you mean");
 });
 
-test("events are searched by address, and older ones are a link away", async ({ page, daemon, signIn }) => {
+test("events are searched by URL, and older ones are behind a link", async ({ page, daemon, signIn }) => {
   await signIn("monitor");
   await page.goto(`${daemon.url}/events`);
   await page.getByLabel("Module").selectOption("orders");
@@ -47,8 +47,8 @@ test("events are searched by address, and older ones are a link away", async ({ 
   expect(await page.locator(".events tbody a").allTextContents()).toEqual(expect.arrayContaining(["orders"]));
 });
 
-test("without a script every page reads, and a command is given with the password", async ({ browser, daemon, wrong }) => {
-  // The pages of admins say so to others.
+test("without a script every page works, and a command requires the password", async ({ browser, daemon, wrong }) => {
+  // Pages for admins answer 403 to others.
   wrong.expect.push(/status of 403/);
   const context = await browser.newContext({ javaScriptEnabled: false });
   const page = await context.newPage();
@@ -62,7 +62,7 @@ test("without a script every page reads, and a command is given with the passwor
   await page.goto(`${daemon.url}/modules/reports`);
   await page.getByRole("link", { name: "Resume" }).click();
   await page.getByRole("button", { name: "Resume reports" }).click();
-  // The browser itself wants the password first.
+  // The browser requires the password field first.
   await expect(page).toHaveURL(/reports\/resume$/);
   await page.getByLabel("Your password").fill("correct horse battery");
   await page.getByRole("button", { name: "Resume reports" }).click();
@@ -77,7 +77,7 @@ test("without a script every page reads, and a command is given with the passwor
   await context.close();
 });
 
-test("moments are told by the node's clock and by that of the browser, where they differ", async ({ browser, daemon }) => {
+test("times are shown by the node's clock and by the browser's, where they differ", async ({ browser, daemon }) => {
   const context = await browser.newContext({ timezoneId: "Pacific/Kiritimati" });
   const page = await context.newPage();
   await signInOn(page, daemon, "monitor");
@@ -90,7 +90,7 @@ test("moments are told by the node's clock and by that of the browser, where the
   await context.close();
 });
 
-test("only those who may go to the users are shown the way", async ({ page, browser, daemon, signIn }) => {
+test("only users who may open the users' page see its link", async ({ page, browser, daemon, signIn }) => {
   await signIn("control");
   await expect(page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: "Users" })).toHaveCount(0);
   const admin = await (await browser.newContext()).newPage();
@@ -99,7 +99,7 @@ test("only those who may go to the users are shown the way", async ({ page, brow
   await admin.context().close();
 });
 
-test("on a phone every page is in sight in the navigation", async ({ page, daemon, signIn }) => {
+test("on a phone every page is visible in the navigation", async ({ page, daemon, signIn }) => {
   await signIn("admin");
   for (const width of [390, 320]) {
     await page.setViewportSize({ width, height: 844 });
@@ -112,7 +112,7 @@ test("on a phone every page is in sight in the navigation", async ({ page, daemo
   }
 });
 
-test("on a phone an event is shown in full, and a touch shows its details", async ({ page, daemon, signIn }) => {
+test("on a phone an event is shown in full, and a tap shows its details", async ({ page, daemon, signIn }) => {
   await page.setViewportSize({ width: 390, height: 844 });
   await signIn("monitor");
   await page.goto(`${daemon.url}/events?module=orders`);

@@ -1,7 +1,7 @@
-// The watcher of the content security policy: who watches it.
+// Tests of the check for violations of the content security policy.
 import { expect, test } from "./fixtures.mjs";
 
-/** Gives the sign-in an inline script, with the headers that it has. */
+/** Adds an inline script to the sign-in page and keeps its headers. */
 async function infect(page) {
   await page.route("**/login", async (route) => {
     const answer = await route.fetch();
@@ -17,13 +17,13 @@ for (const whose of ["the test's own page", "a context that a test opens itself"
     await other.goto(`${daemon.url}/login`);
     await expect.poll(() => wrong.some((text) => text.startsWith("policy: script-src-elem forbids inline"))).toBe(true);
     expect(await other.evaluate(() => window.infected)).toBeUndefined();
-    // It was meant.
+    // This violation is intended.
     wrong.expect.push(/^policy: script-src-elem forbids inline/, /Content Security Policy/);
     if (other !== page) await other.context().close();
   });
 }
 
-test("without a script the browser itself tells of a violation", async ({ browser, daemon, wrong }) => {
+test("without a script the browser reports a violation in its console", async ({ browser, daemon, wrong }) => {
   const context = await browser.newContext({ javaScriptEnabled: false });
   const page = await context.newPage();
   await page.route("**/login", async (route) => {

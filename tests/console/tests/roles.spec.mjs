@@ -1,4 +1,4 @@
-// Each role sees what it may do, and is told by a page what it may not.
+// Each role sees what it may do; a page says what it may not do.
 import { expect, test } from "./fixtures.mjs";
 
 const FOR_ADMINS = ["/components/checkers/wider/approve", "/users/admin/remove", "/tokens/none/revoke"];
@@ -8,11 +8,11 @@ const MAY = {
 };
 
 for (const [role, may] of Object.entries(MAY)) {
-  test(`the role ${role}: what it sees, and what it is told at addresses of admins`, async ({ page, daemon, signIn, wrong }) => {
+  test(`the role ${role}: what it sees, and the answer at URLs for admins`, async ({ page, daemon, signIn, wrong }) => {
     wrong.expect.push(/403/);
     await signIn(role);
     await page.goto(`${daemon.url}/modules/web`);
-    // A reset is offered, too, where restarts have been counted.
+    // A reset is offered, too, if restarts have been counted.
     await expect(page.locator("#orders a.button:not([href$='/reset'])")).toHaveText(may.commands);
     await expect(page.getByRole("button", { name: /Run health-port now/ })).toHaveCount(may.runs);
     await page.goto(`${daemon.url}/components/checkers/wider`);
@@ -34,7 +34,7 @@ for (const [role, may] of Object.entries(MAY)) {
   });
 }
 
-test("what a monitor posts past the pages is refused and changes nothing", async ({ page, daemon, signIn, wrong }) => {
+test("requests that a monitor posts without the pages are refused and change nothing", async ({ page, daemon, signIn, wrong }) => {
   wrong.expect.push(/403/);
   await signIn("monitor");
   const posted = await page.evaluate(async () => {

@@ -1,4 +1,4 @@
-// Without JavaScript: everything reads, and every change asks for the password.
+// Without JavaScript every page works, and every change requires the password.
 import { expect, test } from "./fixtures.mjs";
 import { PASSWORD, eventually } from "./daemon.mjs";
 
@@ -13,7 +13,7 @@ async function signIn(page, daemon, user) {
   await expect(page).toHaveURL(`${daemon.url}/users`);
 }
 
-test("a module is stopped with name and password; a wrong password is told and does nothing", async ({ page, daemon, wrong }) => {
+test("a module is stopped with name and password; a wrong password is reported and changes nothing", async ({ page, daemon, wrong }) => {
   wrong.expect.push(/403/);
   await signIn(page, daemon, "control");
   await page.goto(`${daemon.url}/modules/web`);

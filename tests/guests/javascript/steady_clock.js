@@ -1,8 +1,8 @@
-// Does the machine's clock go forward? One that was set back breaks sessions, leases and
-// whatever else compares moments.
+// Checks that the system clock goes forward. A clock that was set back breaks sessions, leases
+// and everything else that compares times.
 //
-// A checker in JavaScript. It shows all that a checker usually needs: a configuration, the
-// log, the state, measurements, and the difference between fail and unknown.
+// A checker in JavaScript. It shows what most checkers need: a configuration, the log, the
+// state, measurements, and the difference between fail and unknown.
 
 import { log } from "bellwether:guest/log@1.1.0";
 import * as state from "bellwether:guest/state@1.1.0";
@@ -16,7 +16,7 @@ const CONFIG_SCHEMA = {
       type: "integer",
       minimum: 0,
       default: 1000,
-      description: "Going back by so much is no fault: time services do that.",
+      description: "The clock may go back by this much, in milliseconds, because time services do that.",
     },
   },
 };
@@ -35,12 +35,12 @@ export const describe = {
 };
 
 export const check = {
-  // Each run has a fresh instance: what should last goes to the state.
+  // Each run has a new instance: persistent data belongs into the state.
   check(request) {
     try {
       return look(request);
     } catch (error) {
-      // The resource was not looked at, or not to the end: never a fail.
+      // The resource was not checked, or not completely: never a fail.
       return observation("unknown", `could not tell: ${error.message}`);
     }
   },
@@ -71,9 +71,9 @@ function observation(status, summary, measurements = []) {
 function configured(text) {
   const config = JSON.parse(text);
   const unknown = Object.keys(config).filter((key) => !(key in CONFIG_SCHEMA.properties));
-  if (unknown.length > 0) throw new Error(`nobody knows ${unknown.join(", ")}`);
+  if (unknown.length > 0) throw new Error(`unknown keys: ${unknown.join(", ")}`);
   const atMostBack = config["at-most-back-ms"] ?? 1000;
-  if (!Number.isInteger(atMostBack) || atMostBack < 0) throw new Error("at-most-back-ms is no number of ms");
+  if (!Number.isInteger(atMostBack) || atMostBack < 0) throw new Error("at-most-back-ms must be a whole number of milliseconds");
   return atMostBack;
 }
 

@@ -1,4 +1,4 @@
-//! A checker of the interface 1.0.0 that uses all of it. Kept compiled, see README.md.
+//! A checker of the interface 1.0.0 that uses all of it. Stored as a compiled component, see README.md.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -8,14 +8,14 @@ use bellwether_guest::prelude::*;
 #[bellwether_guest::config]
 #[derive(Debug)]
 pub struct Config {
-    /// Whom to greet.
+    /// The name to greet in the summary.
     greet: String,
     /// How long to sleep on each run, in milliseconds.
     #[serde(default)]
     sleep_ms: u64,
 }
 
-/// Uses the configuration, the log, the state, the clocks and random numbers, and says what it found.
+/// Uses the configuration, the log, the state, the clocks and random numbers, and reports the results.
 #[bellwether_guest::checker(
     name = "kept",
     grants(connect("127.0.0.1:9") = "nothing, it only asks", connect = "what its configuration says")

@@ -1,18 +1,18 @@
-//! A restart script of the interface 1.0.0 that makes a plan of every kind of step. Kept
-//! compiled, see README.md.
+//! A restart script of the interface 1.0.0 that makes a plan with every kind of step. Stored as a compiled
+//! component, see README.md.
 
 use std::time::Duration;
 
 use bellwether_guest::prelude::*;
 
-/// What it is told to start.
+/// The configuration of the script.
 #[bellwether_guest::config]
 pub struct Config {
-    /// The kept command.
+    /// The kept command to start.
     application: String,
 }
 
-/// Answers every occasion with a plan that says what it was told.
+/// Answers every occasion with a plan that repeats the request.
 #[bellwether_guest::restart_script(name = "kept")]
 pub fn plan(config: Config, request: &PlanRequest) -> Result<Plan, String> {
     let state = request.state();

@@ -1,7 +1,7 @@
-"""Does something end soon: a licence, a contract, a certificate whose date is known?
+"""Checks that a date is not near or over: of a licence, a contract, a certificate.
 
-A checker in Python. It shows all that a checker usually needs: a configuration,
-the log, the state, measurements, and the difference between fail and unknown.
+A checker in Python. It shows what most checkers need: a configuration, the log,
+the state, measurements, and the difference between fail and unknown.
 """
 
 import json
@@ -19,13 +19,13 @@ CONFIG_SCHEMA = {
     "additionalProperties": False,
     "required": ["what", "ends"],
     "properties": {
-        "what": {"type": "string", "description": "What ends, for people: `the licence`."},
+        "what": {"type": "string", "description": "What ends, as shown to people: `the licence`."},
         "ends": {"type": "string", "format": "date", "description": "Its last day, in UTC: `2027-06-30`."},
         "warn-days": {
             "type": "integer",
             "minimum": 0,
             "default": 30,
-            "description": "So many days before, and until then, it is a warning.",
+            "description": "The number of days before the date from which it is a warning.",
         },
     },
 }
@@ -44,12 +44,12 @@ class Describe(exports.Describe):
 
 
 class Check(exports.Check):
-    # Each run has a fresh instance: what should last goes to the state.
+    # Each run has a new instance: persistent data belongs into the state.
     def check(self, request: CheckRequest) -> Observation:
         try:
             return look(request)
         except Exception as error:
-            # The resource was not looked at, or not to the end: never a fail.
+            # The resource was not checked, or not completely: never a fail.
             return Observation(Status.UNKNOWN, f"could not tell: {error!r}", [], [])
 
 
@@ -73,5 +73,5 @@ def look(request: CheckRequest) -> Observation:
 def configured(text: str) -> tuple[str, date, int]:
     config = json.loads(text)
     if unknown := config.keys() - CONFIG_SCHEMA["properties"].keys():
-        raise ValueError(f"nobody knows {', '.join(sorted(unknown))}")
+        raise ValueError(f"unknown keys: {', '.join(sorted(unknown))}")
     return str(config["what"]), date.fromisoformat(config["ends"]), int(config.get("warn-days", 30))

@@ -1,54 +1,50 @@
-//! `GET /api/v1/events`: what has happened.
+//! Records from `GET /api/v1/events`.
 
 use serde::Deserialize;
 
-/// One record. What only some kinds have is optional.
+/// One record. Fields of only some kinds are optional.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Event {
-    /// Its number.
     pub seq: u64,
-    /// When.
     pub at: String,
-    /// On which node.
     pub node: String,
-    /// To which module, if to one.
+    /// The module, if it concerns one.
     pub module: Option<String>,
-    /// `verdict`, `state`, …
+    /// The kind: `verdict`, `state`, …
     pub kind: String,
-    /// In one sentence.
     pub text: String,
-    /// Of a verdict or an incident: whose.
+    /// Of a verdict or an incident: the checker.
     pub checker: Option<String>,
-    /// Of a verdict or a state: what it is now.
+    /// Of a verdict or a state: the new value.
     pub to: Option<String>,
-    /// Of a decision: what was decided.
+    /// Of a decision: its text.
     pub decision: Option<String>,
-    /// Of a plan: what for.
+    /// Of a plan: its occasion.
     pub occasion: Option<String>,
-    /// Of a command: its word.
+    /// Of a command: its name.
     pub command: Option<String>,
-    /// Of a command, an approval or an access: by whom.
+    /// Of a command, an approval or an access: the user.
     pub by: Option<String>,
     /// Of a reload: the file.
     pub what: Option<String>,
-    /// Of a reload or a step: whether it went well.
+    /// Of a reload or a step: whether it succeeded.
     pub ok: Option<bool>,
-    /// Of a reload: how it went.
+    /// Of a reload: the result in words.
     pub detail: Option<String>,
 }
 
 impl Event {
-    /// Whether a verdict or a state (`kind`) has become this.
+    /// Whether it is a change of a verdict or a state (`kind`) to this value.
     pub fn is_change(&self, kind: &str, to: &str) -> bool {
         self.kind == kind && self.to.as_deref() == Some(to)
     }
 
-    /// Whether it is the verdict that a checker is down.
+    /// Whether it reports that a checker went down.
     pub fn is_down(&self) -> bool {
         self.is_change("verdict", "down")
     }
 
-    /// Whether it is the reload of this file, and went so.
+    /// Whether it is the reload of this file, with this result.
     pub fn is_reload(&self, file: &str, ok: bool) -> bool {
         self.kind == "reload" && self.what.as_deref() == Some(file) && self.ok == Some(ok)
     }

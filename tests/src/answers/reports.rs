@@ -1,226 +1,210 @@
-//! What commands print with `--json`, and further answers of the API.
+//! The output of commands with `--json`, and further answers of the API.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// `token create`.
+/// The output of `token create`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Secret {
-    /// What to send.
     pub secret: String,
 }
 
-/// `POST /api/v1/modules/MODULE/COMMAND`.
+/// The answer of `POST /api/v1/modules/MODULE/COMMAND`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Commanded {
     /// `accepted`, `already-so` or `denied`.
     pub outcome: String,
 }
 
-/// `doctor`.
+/// The output of `doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Findings {
-    /// By topic.
     pub findings: Vec<Finding>,
 }
 
-/// One of them.
+/// One finding of `doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Finding {
-    /// What it is about.
+    /// The topic of the finding.
     pub topic: String,
     /// `ok`, `advice` or `problem`.
     pub level: String,
-    /// One sentence.
     pub what: String,
-    /// What to do, if anything.
+    /// The remedy, if there is one.
     pub next: Option<String>,
 }
 
-/// `validate`.
+/// The output of `validate`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Validation {
-    /// Whether the files are right.
+    /// Whether the files are valid.
     pub ok: bool,
-    /// What is wrong in them.
+    /// The errors in the files.
     pub mistakes: Vec<Mistake>,
     /// Components that cannot be used.
     pub broken: Vec<Broken>,
-    /// What is no mistake.
+    /// Notes that are not errors.
     pub notes: Vec<Note>,
 }
 
-/// Something that is wrong in a file.
+/// An error in a file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Mistake {
-    /// From 1.
+    /// The line, counted from 1.
     pub line: u64,
-    /// From 1.
+    /// The column, counted from 1.
     pub column: u64,
 }
 
 /// A component that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Broken {
-    /// Below the root.
+    /// The file, relative to the root.
     pub file: String,
 }
 
-/// What a component asks for and is not granted.
+/// A grant that a component requests and does not have.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Note {
-    /// What to write to grant it.
+    /// The text that grants it.
     pub add: String,
 }
 
-/// `inspect` of a component.
+/// The output of `inspect` for a component.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Inspection {
-    /// `checker` or `restart-script`.
     pub kind: String,
     /// Its file without `.wasm`.
     pub name: String,
-    /// A JSON Schema.
     pub config_schema: Value,
-    /// Where it is used, if a root was named.
+    /// Its uses, if a root was given.
     pub uses: Option<Vec<InspectedUse>>,
 }
 
-/// One place where a component is used.
+/// One use of a component.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct InspectedUse {
-    /// By which module.
     pub module: String,
-    /// As which checker.
+    /// The checker; `None` for the restart script.
     pub checker: Option<String>,
-    /// What it is granted and does not ask for.
+    /// Grants that it has and does not request.
     pub unasked: Vec<Unasked>,
-    /// What it asks for and is not granted.
+    /// Grants that it requests and does not have.
     pub missing: Vec<Note>,
 }
 
-/// Something that is granted for nothing.
+/// A grant that is not requested.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Unasked {
-    /// Which kind of grant.
+    /// The kind of the grant.
     pub kind: String,
-    /// Which one.
     pub value: String,
 }
 
-/// `GET /api/v1/components/FOLDER/NAME`.
+/// The answer of `GET /api/v1/components/FOLDER/NAME`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ComponentDetail {
-    /// Where it is used.
+    /// The uses of the component.
     pub uses: Vec<Use>,
 }
 
-/// One place where it is used.
+/// One use of the component.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Use {
-    /// By which module.
     pub module: String,
-    /// As which checker; nothing for the restart script.
+    /// The checker; `None` for the restart script.
     pub checker: Option<String>,
-    /// What it is granted.
+    /// The grants of this use.
     pub granted: Vec<String>,
-    /// What of that it has used.
+    /// The grants that were used.
     pub used: Vec<UsedGrant>,
-    /// What its runs cost, once there was one.
+    /// The cost of its runs, once there was one.
     pub cost: Option<Cost>,
 }
 
 /// A grant that was used.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct UsedGrant {
-    /// As it is granted.
+    /// In the notation of grants.
     pub grant: String,
-    /// When last.
     pub at: String,
 }
 
-/// What runs cost.
+/// The cost of a component's runs.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Cost {
-    /// So many.
+    /// The number of runs.
     pub runs: u64,
 }
 
-/// `simulate`.
+/// The output of `simulate`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Simulation {
-    /// Whether all is as expected.
+    /// Whether all expectations are met.
     pub ok: bool,
-    /// Of which module.
     pub module: String,
-    /// Of the chance in it.
     pub seed: u64,
-    /// How it ends.
     pub end: End,
-    /// In numbers.
     pub summary: Summary,
-    /// What happens.
     pub timeline: Vec<TimelineEntry>,
-    /// What was expected.
     pub expectations: Vec<Expectation>,
 }
 
-/// `simulate` of a scenario with mistakes.
+/// The output of `simulate` for an invalid scenario.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Mistaken {
-    /// In the scenario.
+    /// The errors in the scenario.
     pub mistakes: Vec<Mistake>,
 }
 
-/// How a simulation ends.
+/// The state at the end of a simulation.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct End {
-    /// Of the module.
     pub state: super::State,
 }
 
-/// A simulation in numbers.
+/// The numbers of a simulation.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Summary {
-    /// Automatic ones.
+    /// The number of automatic restarts.
     pub restarts: u64,
-    /// How long it is, in milliseconds.
+    /// Its duration in milliseconds.
     pub for_ms: u64,
 }
 
-/// Something that happens in a simulation.
+/// An event of a simulation.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct TimelineEntry {
-    /// `state` and others.
+    /// The kind: `state` and others.
     pub kind: String,
-    /// Of a state: what it is then.
+    /// Of a state: the new state.
     pub to: Option<String>,
 }
 
-/// Something that was expected.
+/// The outcome of an expectation.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Expectation {
-    /// Whether it was so.
+    /// Whether it was met.
     pub met: bool,
 }
 
-/// `replay`.
+/// The output of `replay`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Replay {
-    /// Whether it decides the same.
+    /// Whether all decisions are the same.
     pub ok: bool,
-    /// So many decisions are the same.
+    /// The number of equal records.
     pub same: u64,
-    /// Events that were not told.
+    /// The number of events that were skipped.
     pub untold: u64,
-    /// Decisions that are not in the journal.
+    /// The number of records that are not in the journal.
     pub unrecorded: u64,
 }
 
-/// `replay` with another file of a module.
+/// The output of `replay` with another file of a module.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct OtherPolicy {
-    /// From where on it decides something else.
+    /// The first difference, if there is one.
     #[serde(deserialize_with = "Option::deserialize")]
     pub differs_at: Option<Value>,
 }

@@ -1,180 +1,164 @@
-//! `GET /api/v1/status`, and what is in it. What may be null has to be there all the same.
+//! The answer of `GET /api/v1/status`. Fields that may be null have to exist all the same.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Everything about a node.
+/// The status of a node.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Status {
-    /// By name.
     pub modules: Vec<Module>,
-    /// By name, too.
     pub components: Vec<Component>,
-    /// What is wrong, one sentence each.
+    /// The problems, one sentence each.
     pub problems: Vec<String>,
     /// In the order of the node's file.
     pub notifications: Vec<Notification>,
-    /// Where the console is, if there is one.
+    /// The console's address, if there is a console.
     pub console: Option<Console>,
 }
 
-/// One module.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Module {
-    /// Its name.
     pub name: String,
-    /// What it does.
     pub state: State,
-    /// What the load balancer is told.
+    /// Whether the health check passes.
     pub ready: bool,
     /// Since when it is in this state.
     pub since: String,
-    /// Why it is in it.
+    /// Why it is in this state.
     pub reason: String,
-    /// Whether nothing is acted on.
+    /// Whether automatic actions are suspended.
     pub suspended: bool,
-    /// What a person wants.
     pub wanted: Wanted,
-    /// Automatic restarts that count.
+    /// Automatic restarts that count against the budget.
     pub restarts: u64,
-    /// How long health says no before the application is stopped, in seconds.
+    /// How long the health check fails before the application is stopped, in seconds.
     pub drain_s: f64,
-    /// What is being carried out, if anything is.
+    /// The plan in progress, if there is one.
     #[serde(deserialize_with = "Option::deserialize")]
     pub plan: Option<Value>,
-    /// What its process checkers see.
+    /// The processes found by its process checkers.
     pub processes: Vec<Process>,
-    /// By name.
     pub checkers: Vec<Checker>,
 }
 
-/// What a module does.
+/// The states of a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// The application is stopped, as a person wants.
+    /// The application is stopped, as desired by a user.
     Stopped,
-    /// It is being started, or not seen to be well yet.
+    /// It is being started, or has not been seen to be healthy yet.
     Starting,
-    /// It serves.
+    /// The application is serving.
     Up,
     /// It is being restarted.
     Restarting,
-    /// It is tried again at a known time.
+    /// It is retried at a known time.
     Backoff,
-    /// A person must look.
+    /// It waits for an operator.
     Failed,
-    /// Health says no, and the application serves still.
+    /// The health check fails, and the application still serves.
     Draining,
     /// It is being stopped.
     Stopping,
-    /// Something that it needs is down.
+    /// A prerequisite is down.
     Waiting,
 }
 
-/// What a person wants of a module.
+/// The desired state of a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Wanted {
-    /// That the application runs.
+    /// The application should run.
     Started,
-    /// That it does not.
+    /// The application should not run.
     Stopped,
 }
 
 /// A process of a module.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Process {
-    /// Its id.
     pub pid: u32,
 }
 
-/// One checker.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Checker {
-    /// Its name.
     pub name: String,
-    /// `process` or `component`.
+    /// The kind: `process` or `component`.
     pub kind: String,
-    /// What its observations add up to.
+    /// The verdict of the checker.
     pub verdict: Verdict,
-    /// Since when.
+    /// Since when it has this verdict.
     pub since: String,
-    /// What it saw last, if anything.
+    /// The last observation, if there is one.
     #[serde(deserialize_with = "Option::deserialize")]
     pub last: Option<Observation>,
 }
 
-/// What the observations of a checker add up to.
+/// The verdicts of a checker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// The resource is well.
+    /// The resource is healthy.
     Up,
-    /// It is not.
+    /// The resource is not healthy.
     Down,
-    /// It is not known.
+    /// The status is not known.
     Undecided,
 }
 
-/// What one run of a checker saw.
+/// The result of one run of a checker.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Observation {
-    /// The outcome.
     pub status: Outcome,
-    /// One sentence.
     pub summary: String,
     /// When the run ended.
     pub at: String,
-    /// How long it took, in microseconds.
+    /// The duration in microseconds.
     pub took_us: u64,
-    /// What it measured.
     pub measurements: Vec<Measurement>,
 }
 
-/// The outcome of a run.
+/// The statuses of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// The resource is well.
+    /// The resource is healthy.
     Pass,
-    /// It works, and somebody should look at it.
+    /// It works, but needs attention.
     Warn,
-    /// It is not well.
+    /// It is not healthy.
     Fail,
-    /// The run could not tell.
+    /// The status could not be determined.
     Unknown,
 }
 
-/// A number that a run measured.
+/// A value that a run measured.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Measurement {
-    /// What of.
     pub name: String,
-    /// How much.
     pub value: f64,
-    /// Of what.
     pub unit: String,
 }
 
-/// A checker or a restart script that is loaded, or cannot be.
+/// A checker or restart script, including those that could not be loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Component {
-    /// `checker` or `restart-script`.
+    /// The kind: `checker` or `restart-script`.
     pub kind: String,
     /// Its file without `.wasm`.
     pub name: String,
-    /// Of the bytes in force.
+    /// The digest of the active version.
     pub digest: String,
-    /// `file` or `embedded`.
+    /// The source: `file` or `embedded`.
     pub origin: String,
-    /// Why the file that is there is not in force, if it is not.
+    /// Why the present file is not active, if it is not.
     #[serde(deserialize_with = "Option::deserialize")]
     pub error: Option<String>,
-    /// The version that is there does not work.
+    /// The present version does not work.
     #[serde(deserialize_with = "Option::deserialize")]
     pub quarantine: Option<Quarantine>,
-    /// The version that is there waits for approval.
+    /// The present version waits for approval.
     #[serde(deserialize_with = "Option::deserialize")]
     pub waiting: Option<Waiting>,
 }
@@ -182,47 +166,46 @@ pub struct Component {
 /// A version that does not work.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Quarantine {
-    /// Of its bytes.
+    /// The digest of its file.
     pub digest: String,
-    /// What happened.
+    /// Why it does not work.
     pub why: String,
 }
 
 /// A version that waits for approval.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Waiting {
-    /// What for.
+    /// The grants that it requests.
     pub asks: Vec<String>,
 }
 
-/// Somebody who is told what happens.
+/// The state of a notification target.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Notification {
-    /// Still to be delivered.
+    /// Notifications that are still to be delivered.
     pub waiting: u64,
-    /// Tries that failed since the last that did not.
+    /// Failed attempts since the last success.
     pub failing: u64,
-    /// Why the last one did.
+    /// The error of the last failure.
     #[serde(deserialize_with = "Option::deserialize")]
     pub why: Option<String>,
 }
 
-/// Where the console is.
+/// The address of the console.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Console {
-    /// Its address.
     pub url: String,
-    /// Of its certificate, if it shows one.
+    /// The fingerprint of its certificate, if it has one.
     pub fingerprint: Option<String>,
 }
 
 impl Status {
-    /// The module of that name.
+    /// The module with that name.
     pub fn module(&self, name: &str) -> Option<&Module> {
         self.modules.iter().find(|module| module.name == name)
     }
 
-    /// The checker component of that name.
+    /// The checker component with that name.
     pub fn component(&self, name: &str) -> Option<&Component> {
         self.components.iter().find(|found| found.kind == "checker" && found.name == name)
     }
@@ -234,19 +217,19 @@ impl Status {
 }
 
 impl Module {
-    /// The checker of that name.
+    /// The checker with that name.
     pub fn checker(&self, name: &str) -> Option<&Checker> {
         self.checkers.iter().find(|checker| checker.name == name)
     }
 
-    /// The process ids, in their order.
+    /// The process ids in ascending order.
     pub fn pids(&self) -> Vec<u32> {
         self.processes.iter().map(|process| process.pid).collect()
     }
 }
 
 impl Observation {
-    /// The number of that name.
+    /// The measurement with that name.
     pub fn measured(&self, name: &str) -> Option<f64> {
         self.measurements.iter().find(|measurement| measurement.name == name).map(|found| found.value)
     }

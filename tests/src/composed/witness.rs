@@ -1,8 +1,8 @@
-//! A guest that sees for itself whether a run of it was missed or its memory lost.
+//! A guest that detects whether one of its runs was skipped or its state lost.
 
 use super::{Guest, text};
 
-/// Its table in a module's file: the pace of a good checker.
+/// Its table in a module's file: the intervals of a good checker.
 pub const WITNESS: &str = r#"
 [[checker]]
 name = "witness"
@@ -14,11 +14,10 @@ fall = 1
 grace = "0s"
 "#;
 
-/// Passes as long as each run is the one after the run that its state tells of; else it fails
-/// for good. Measures `run`, `version` (of its own), and `longest-gap`: the longest time from
-/// one run to the next, in milliseconds.
+/// Passes as long as each run follows the run in its state; otherwise it fails permanently. Measures `run`,
+/// `version` (its own), and `longest-gap`: the longest time between two runs, in milliseconds.
 ///
-/// Its state, at 1536: the last run, when it was (ms), the longest gap (ms), whether it was lost.
+/// Its state, at 1536: the last run, its time (ms), the longest gap (ms), whether it was lost.
 #[must_use]
 pub fn witness(version: u32) -> Vec<u8> {
     let (words, _) = text("all runs so fara run was lost  state  run  version  longest-gap  ms");

@@ -1,7 +1,7 @@
-//! What of WASI 0.2 these guests may want, as WIT and as the functions that it becomes in a
-//! core module (component model, CanonicalABI.md). A host of any 0.2 has it.
+//! The parts of WASI 0.2 that these guests may use, as WIT and as the functions of a core module (component model,
+//! CanonicalABI.md). Every host of 0.2 has them.
 
-/// Worlds that have it all, and some that nobody can have.
+/// Worlds that have all of it, and some that no host can provide.
 pub(super) const WORLDS: &str = r"
 package test:guests;
 
@@ -142,11 +142,11 @@ package wasi:sockets@0.2.0 {
 package wasi:http@0.9.0 { interface types { brew: func(); } }
 ";
 
-/// A socket, a network, an address, and where the result goes.
+/// A socket, a network, an address, and the address of the result.
 const WITH_ADDRESS: &str =
     "(param i32 i32) (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (param i32)";
 
-/// What a guest calls it, the interface, the function, and its shape.
+/// The guest's name for it, the interface, the function, and its type.
 pub(super) const FUNCTIONS: &[(&str, &str, &str, &str)] = &[
     ("$log", "bellwether:guest/log@1.0.0", "log", "(param i32 i32 i32)"),
     ("$get", "bellwether:guest/state@1.0.0", "get", "(param i32 i32 i32)"),

@@ -1,4 +1,4 @@
-//! What is known of an application: its recipe, what of it is changed for a test, and how to ask it.
+//! An application: its recipe, the changes for a test, and how to query it.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -9,46 +9,46 @@ use std::time::Duration;
 
 use super::place::Place;
 
-/// So long one question may take.
+/// The time limit of a query.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
 /// An application of Debian.
 pub(crate) struct Application {
-    /// Of its recipe, `docs/recipes/NAME.toml`, and of its test, which has `_` for `-`.
+    /// The name of its recipe, `docs/recipes/NAME.toml`, and of its test, which has `_` for `-`.
     pub(crate) name: &'static str,
-    /// As `apt-get install` takes them. The first one's version is that of the application.
+    /// The packages for `apt-get install`. The first one's version is that of the application.
     pub(crate) packages: &'static str,
-    /// Without this it is not installed.
+    /// The program that shows that it is installed.
     pub(crate) program: &'static str,
-    /// What becomes of it when one of its processes is killed.
+    /// The effect of killing one of its processes.
     pub(crate) child: Child,
     /// Writes its configuration and data.
     pub(crate) lay_out: fn(&Place) -> Laid,
 }
 
-/// A process that the main one has started, by a part of its command line.
+/// A process that the main one has started, identified by a part of its command line.
 pub(crate) enum Child {
     /// There is only one process.
     None,
     /// The main process starts another one.
     IsReplaced(&'static str),
-    /// The main process ends as well, and Bellwether starts all anew.
+    /// The main process exits as well, and Bellwether restarts the application.
     EndsAll(&'static str),
 }
 
 /// An application that is ready to be started.
 pub(crate) struct Laid {
-    /// What the recipe says of the host, and what takes its place here.
+    /// Parts of the recipe that depend on the host, and their replacements.
     pub(crate) changes: Vec<(String, String)>,
-    /// Shows that it serves.
+    /// A query that shows that it serves.
     pub(crate) question: Question,
-    /// Data that it confirms, and how to ask for it.
+    /// Data that it confirms, and a query for it.
     pub(crate) data: Option<Data>,
-    /// Keeps it busy for longer than it takes to notice.
+    /// Keeps it busy for longer than detection takes.
     pub(crate) work: Option<Ask>,
-    /// Where it serves a large file, which a stop lets it send to the end.
+    /// The address of a large file, whose transfer a stop lets it complete.
     pub(crate) transfer: Option<SocketAddr>,
-    /// What of its command line outlives the application on purpose.
+    /// A part of a command line that outlives the application on purpose.
     pub(crate) outlives: Option<&'static str>,
 }
 
@@ -58,28 +58,28 @@ pub(crate) struct Data {
     pub(crate) read: Question,
 }
 
-/// Something to ask, and what must be in the answer.
+/// A query, and the text that must be in the answer.
 pub(crate) struct Question {
     pub(crate) ask: Ask,
     pub(crate) expect: Vec<u8>,
 }
 
-/// How something is asked.
+/// How to send a query.
 #[derive(Clone)]
 pub(crate) enum Ask {
     /// By these bytes over a TCP connection.
     Tcp(SocketAddr, Vec<u8>),
-    /// By a client program: what it prints is the answer.
+    /// With a client program: its output is the answer.
     Run(Vec<String>),
 }
 
 impl Laid {
-    /// One that only has to answer this question.
+    /// An application that only has to answer this query.
     pub(crate) fn new(question: Question) -> Self {
         Self { changes: Vec::new(), question, data: None, work: None, transfer: None, outlives: None }
     }
 
-    /// In place of `recipe`, `here`.
+    /// Replaces `recipe` by `here`.
     pub(crate) fn change(mut self, recipe: &str, here: impl Into<String>) -> Self {
         self.changes.push((recipe.to_owned(), here.into()));
         self
@@ -95,7 +95,7 @@ impl Laid {
         self
     }
 
-    /// A stop lets it end what it sends to its clients.
+    /// A stop lets it complete transfers to its clients.
     pub(crate) fn ends_transfers(mut self, server: SocketAddr) -> Self {
         self.transfer = Some(server);
         self
@@ -136,7 +136,7 @@ impl Ask {
         Self::Run(command.iter().map(|&word| word.to_owned()).collect())
     }
 
-    /// All that was said until `expect` was, the connection was closed, or the time was over.
+    /// Everything that was received until `expect` was, the connection was closed, or the time was over.
     fn answer(&self, expect: &[u8]) -> Vec<u8> {
         match self {
             Self::Tcp(address, send) => answer_over_tcp(*address, send, expect),
@@ -173,7 +173,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/recipes")
 }
 
-/// The recipe of this name, as it is in the docs.
+/// The recipe with this name, from the docs.
 pub(crate) fn recipe(name: &str) -> String {
     let path = folder().join(format!("{name}.toml"));
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))

@@ -1,4 +1,4 @@
-//! What keeps data.
+//! Applications that store data.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ pub(crate) const POSTGRESQL: Application = Application {
     lay_out: postgresql,
 };
 
-/// `psql` with one command, on an instance of a password that stands in the address.
+/// `psql` with one command, for an instance whose password is in the URL.
 fn psql(address: SocketAddr, command: &str) -> Vec<String> {
     let url = format!("postgresql://postgres:secret@{address}/postgres");
     ["/usr/lib/postgresql/15/bin/psql", "-X", "-A", "-t", "-c", command, &url].map(str::to_owned).to_vec()
@@ -49,7 +49,7 @@ fn postgresql(place: &Place) -> Laid {
     let write = "create table kept (word text); insert into kept values ('confirmed')";
     Laid::new(sql(address, "select 'it serves'", "it serves"))
         .data(sql(address, write, "INSERT 0 1"), sql(address, "select word from kept", "confirmed"))
-        // One backend that computes and looks for nothing else.
+        // One backend that computes without interruption.
         .work(Ask::Run(psql(address, "select count(*) from generate_series(1, 200000000)")))
         .change("/run/postgresql", sockets)
         .change("/var/lib/postgresql/15/main", data)

@@ -1,4 +1,4 @@
-//! A directory.
+//! Applications of directory services.
 
 use bellwether_tests::root::free_address;
 

@@ -1,4 +1,4 @@
-//! Languages that run their own server.
+//! Languages with their own servers.
 
 use std::net::SocketAddr;
 
@@ -37,13 +37,13 @@ if (cluster.isPrimary) {{
         ),
     );
     Laid::new(Question::page(address, "/", SERVES))
-        // Not everywhere is it Debian's.
+        // Not Debian's on every system.
         .change("/usr/bin/node", run(&["/bin/sh", "-c", "command -v node"]).trim())
         .change("/srv/shop", place.at("shop"))
         .change("127.0.0.1:3000", address.to_string())
 }
 
-/// `/work` says that it has begun, and takes a minute.
+/// `/work` reports that it has begun, and takes a minute.
 fn wsgi(place: &Place) -> String {
     let working = place.working().display().to_string();
     place.folder_of("www-data", "work");
@@ -144,7 +144,7 @@ fn record(kind: u8, content: &[u8]) -> Vec<u8> {
     [&[1, kind, 0, 1], length.as_slice(), &[0, 0], content].concat()
 }
 
-/// What a web server sends for a script.
+/// The request of a web server for a script.
 fn fastcgi(script: &str) -> Vec<u8> {
     let pairs = [("REQUEST_METHOD", "GET"), ("SCRIPT_FILENAME", script), ("SCRIPT_NAME", script)];
     let mut parameters = Vec::new();

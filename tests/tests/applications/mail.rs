@@ -1,4 +1,4 @@
-//! Mail and files.
+//! Servers of mail and files.
 
 use std::fs;
 
@@ -50,7 +50,7 @@ pub(crate) const POSTFIX: Application = Application {
     lay_out: postfix,
 };
 
-/// A whole instance of its own, with a chroot for none of its processes.
+/// A separate instance, without chroot for any of its processes.
 fn postfix(place: &Place) -> Laid {
     let (address, folder) = (free_address(), place.path().display());
     let (data, queue) = (place.folder_of("postfix", "data"), place.folder_of("root", "queue"));

@@ -27,7 +27,7 @@ pub(crate) const NAMED: Application = Application {
     lay_out: named,
 };
 
-/// It listens on addresses that an interface has, of which the loopback has one alone.
+/// It listens on the addresses of the interfaces; the loopback has only one.
 fn free_address_of_the_loopback() -> SocketAddr {
     let ports = std::iter::repeat_with(|| free_address().port());
     let mut addresses = ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));

@@ -1,4 +1,4 @@
-//! Where an application of a test has its files.
+//! The files of an application in a test.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,7 +8,7 @@ use std::process::Command;
 use bellwether_tests::failed::keep_folder;
 use tempfile::TempDir;
 
-/// A folder that every user can come into, and that goes away with its test.
+/// A folder that every user can enter, and that is removed with its test.
 pub(crate) struct Place {
     folder: TempDir,
 }
@@ -36,7 +36,7 @@ impl Place {
         self.path().join(name).display().to_string()
     }
 
-    /// Writes a file that all may read, and returns its path.
+    /// Writes a file that all users can read, and returns its path.
     pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) -> String {
         let path = self.path().join(name);
         fs::create_dir_all(path.parent().expect("a folder")).expect("the folder can be made");
@@ -44,7 +44,7 @@ impl Place {
         self.at(name)
     }
 
-    /// Makes a folder that belongs to this user, and returns its path.
+    /// Creates a folder that belongs to this user, and returns its path.
     pub(crate) fn folder_of(&self, user: &str, name: &str) -> String {
         let path = self.path().join(name);
         fs::create_dir_all(&path).expect("the folder can be made");
@@ -52,13 +52,13 @@ impl Place {
         self.at(name)
     }
 
-    /// Where an application says that it works on what was asked, if it does not start a process for it.
+    /// The file in which an application reports that it works on a request, if it does not start a process for it.
     pub(crate) fn working(&self) -> PathBuf {
         self.path().join("work/working")
     }
 }
 
-/// Runs a command that prepares something, and returns what it prints.
+/// Runs a command for the preparation, and returns its output.
 pub(crate) fn run(command: &[&str]) -> String {
     let output = Command::new(command[0]).args(&command[1..]).current_dir("/").output();
     let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -73,7 +73,7 @@ pub(crate) fn run_as(user: &str, command: &[&str]) -> String {
     run(&[&before, command].concat())
 }
 
-/// All of it is this user's then.
+/// Gives all of it to this user.
 pub(crate) fn give(user: &str, path: &Path) {
     run(&["chown", "-R", &format!("{user}:"), &path.display().to_string()]);
 }

@@ -1,4 +1,4 @@
-//! Proxies. What they would ask does not matter here: each has an answer of its own.
+//! Proxies. Their upstream servers do not matter here: each has an answer of its own.
 
 use bellwether_tests::root::free_address;
 

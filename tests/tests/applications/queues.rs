@@ -1,4 +1,4 @@
-//! Queues and brokers.
+//! Servers of queues and brokers.
 
 use bellwether_tests::root::free_address;
 
@@ -45,7 +45,7 @@ fn mosquitto(place: &Place) -> Laid {
     );
     let to = ["-h", &host, "-p", &port, "-t", "word"];
     let question = [&["mosquitto_pub", "-d", "-q", "1", "-m", "x"], to.as_slice()].concat();
-    // What is retained is written at a stop, or every half an hour: a kill may lose it.
+    // Retained messages are written at a stop, or every half an hour: a kill may lose them.
     Laid::new(Question::run(&question, "PUBACK"))
         .change("/etc/mosquitto/mosquitto.conf", conf)
         .change("\"/run/mosquitto\", \"/var/log/mosquitto\"", format!("\"{}\"", place.at("run")))
@@ -100,7 +100,7 @@ fn rabbitmq(place: &Place) -> Laid {
         Question::run(&["/bin/sh", "-c", &script], "confirmed")
     };
     Laid::new(Question::tcp(address, b"AMQP\x00\x00\x09\x01", "RabbitMQ"))
-        // It serves all Erlang of a host.
+        // It serves all Erlang nodes of a host.
         .outlives("epmd -daemon")
         .data(ctl("add_user confirmed secret"), ctl("list_users"))
         .change("\"/var/log/rabbitmq\", \"/var/lib/rabbitmq\"", format!("\"{logs}\", \"{data}\""))

@@ -1,4 +1,4 @@
-//! What Bellwether does by the recipes, on virtual time: of each one, wherever its application is installed or not.
+//! Simulations with the recipes: of each one, whether its application is installed or not.
 
 use std::process::Command;
 
@@ -31,7 +31,7 @@ at = "11m"
 state = "stopped"
 "#;
 
-/// By the standard restart script.
+/// With the standard restart script.
 #[test]
 fn each_recipe_starts_and_stops() {
     let root = Root::default();

@@ -1,4 +1,4 @@
-//! What was seen, as a row of the table in `docs/recipes.md`. `tests/applications` puts the rows together.
+//! The results, as a row of the table in `docs/recipes.md`. `tests/applications` assembles the rows.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -37,7 +37,7 @@ impl Row {
     }
 }
 
-/// As people say it: `15.18` of `1:15.18-0+deb12u1`.
+/// In short form: `15.18` for `1:15.18-0+deb12u1`.
 fn version(application: &Application) -> String {
     let package = application.packages.split(' ').next().unwrap_or_default();
     let output = Command::new("dpkg-query").args(["-W", "-f", "${Version}", package]).output();
@@ -48,7 +48,7 @@ fn version(application: &Application) -> String {
     upstream.split(['+', '~']).next().unwrap_or_default().to_owned()
 }
 
-/// A time as the table has it: `0.4 s`, `12 s`.
+/// A time in the form of the table: `0.4 s`, `12 s`.
 pub(crate) fn seconds(time: Duration) -> String {
     let time = time.as_secs_f64();
     if time < 9.95 { format!("{time:.1} s") } else { format!("{time:.0} s") }

@@ -1,4 +1,4 @@
-//! A client that is being sent a large file while its server is told to stop.
+//! A client that receives a large file while its server is told to stop.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use super::place::Place;
 
-/// More than lies in the buffers of both sides: the server is at work until the client has read most of it.
+/// More than fits into the buffers of both sides: the server is busy until the client has read most of it.
 const SIZE: usize = 48 << 20;
-/// The path that it is asked for by.
+/// The path of the file in the request.
 const PATH: &str = "/large";
-/// So long the server may send nothing.
+/// How long the server may send nothing.
 const SILENT: Duration = Duration::from_secs(60);
 
-/// Puts the file where the server finds it, in the folder that it serves.
+/// Writes the file to the folder that the server serves.
 pub(crate) fn lay_out(place: &Place, folder: &str) {
     place.write(&format!("{folder}{PATH}"), vec![b'x'; SIZE]);
 }
@@ -24,7 +24,7 @@ pub(crate) struct Transfer {
 }
 
 impl Transfer {
-    /// Returns once the first part has come.
+    /// Returns once the first part has arrived.
     pub(crate) fn begin(server: SocketAddr) -> Self {
         let mut stream = TcpStream::connect(server).expect("it listens");
         stream.set_read_timeout(Some(SILENT)).expect("a time");
@@ -34,9 +34,9 @@ impl Transfer {
         Self { stream, received }
     }
 
-    /// Reads the rest. Returns whether the whole file has come.
+    /// Reads the rest. Returns whether the whole file has arrived.
     pub(crate) fn ends_whole(mut self) -> bool {
-        // A server that is ended resets the connection: then it is not whole.
+        // A server that is killed resets the connection: then the file is incomplete.
         let read = self.stream.read_to_end(&mut self.received);
         let head = self.received.windows(4).position(|end| end == b"\r\n\r\n");
         read.is_ok() && head.is_some_and(|head| self.received.len() - head - 4 == SIZE)

@@ -1,4 +1,4 @@
-//! The processes of an application, as the kernel knows them.
+//! The processes of an application, according to the kernel.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::Path;
 use bellwether_tests::process::signal;
 use rustix::process::Signal;
 
-/// A process that cannot be mistaken for a later one of the same id.
+/// A process that cannot be confused with a later one with the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Process {
     pub(crate) pid: u32,
@@ -18,7 +18,7 @@ pub(crate) struct Process {
 impl Process {
     fn read(pid: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name may have blanks and brackets in it. proc_pid_stat(5): the state comes next, then the parent.
+        // The name may contain blanks and brackets. proc_pid_stat(5): the state comes next, then the parent.
         let fields: Vec<_> = stat.rsplit_once(") ")?.1.split(' ').collect();
         let is_dead = fields[0].starts_with(['Z', 'X']);
         let process =
@@ -26,12 +26,12 @@ impl Process {
         (!is_dead).then_some(process)
     }
 
-    /// Whether it lives still. A zombie does not.
+    /// Whether it is still alive. A zombie is not.
     pub(crate) fn is_alive(self) -> bool {
         Self::read(self.pid).is_some_and(|now| now.began == self.began)
     }
 
-    /// Its command line, or the name of a process that has none.
+    /// Its command line, or the name of a process without one.
     pub(crate) fn command_line(self) -> String {
         let line = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
         String::from_utf8_lossy(&line).replace('\0', " ")
@@ -57,7 +57,7 @@ fn all() -> Vec<Process> {
     ids.filter_map(Process::read).collect()
 }
 
-/// The main process and all that came from it, and all that has the application's place in its command line or
+/// The main process and all that came from it, and all with the application's folder in its command line or
 /// environment: some leave their parent.
 pub(crate) fn processes_of(main: u32, place: &Path) -> BTreeSet<Process> {
     let all = all();

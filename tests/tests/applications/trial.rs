@@ -22,10 +22,10 @@ const MODULE: &str = "app";
 const FILE: &str = "modules/app.toml";
 /// Longer than a checker needs for `fall` failures while it runs every 100 ms.
 const SLOW: u32 = 6;
-/// What differs from the recipe so that a failure of a test does not wait for the one before it.
+/// The differences from the recipe, so that a failure in a test does not wait for the one before it.
 const SOON: &str = "backoff = { first = \"50ms\", max = \"500ms\" }";
 
-/// What is first here ends first.
+/// Fields are dropped in this order.
 pub(crate) struct Trial {
     daemon: Daemon,
     remains: Remains,
@@ -36,7 +36,7 @@ pub(crate) struct Trial {
     place: Place,
 }
 
-/// All processes that the application has had. What lives at the end of a test that fails is ended.
+/// All processes that the application has had. Those that are alive at the end of a failed test are killed.
 #[derive(Default)]
 struct Remains(BTreeSet<Process>);
 
@@ -81,7 +81,7 @@ impl Drop for Guest {
 }
 
 impl Trial {
-    /// Starts it, and has it confirm its data.
+    /// Starts it, and stores its data.
     pub(crate) fn begin(application: &'static Application) -> Self {
         let root = Root::default();
         let place = Place::new(application.name);
@@ -100,7 +100,7 @@ impl Trial {
         trial
     }
 
-    /// Waits until load balancers are sent here, clients are answered, and the data is there. Returns the main process.
+    /// Waits until the node is ready, clients are answered, and the data exists. Returns the main process.
     fn until_serves(&mut self) -> u32 {
         self.daemon.until_ready(MODULE);
         until_answered("it serves", &self.laid.question);
@@ -116,7 +116,7 @@ impl Trial {
         self.daemon.processes(MODULE).first().copied()
     }
 
-    /// All of it that ends with it, at present.
+    /// All of its present processes that end with it.
     fn processes(&mut self, main: u32) -> BTreeSet<Process> {
         let mut found = processes_of(main, self.place.path());
         self.remains.0.extend(&found);
@@ -126,7 +126,7 @@ impl Trial {
         found
     }
 
-    /// The same once another main process serves, and nothing of the one before is left.
+    /// The same once another main process serves, and no process of the previous one is left.
     fn until_another_serves(&mut self, before: u32, all: &BTreeSet<Process>) {
         eventually(&format!("{} is started again\n{}", self.application.name, self.daemon.log()), || {
             self.main().filter(|now| *now != before)
@@ -137,7 +137,7 @@ impl Trial {
         assert!(lines.is_empty(), "left of the last run: {lines:?}\n{}", self.daemon.tell(&["why", MODULE]));
     }
 
-    /// Restarts are counted anew: each trouble is one for itself.
+    /// Resets the count of restarts: each failure is tested separately.
     fn forget(&self) {
         self.daemon.tell(&["reset", MODULE]);
     }
@@ -168,7 +168,7 @@ impl Trial {
         assert_eq!(self.until_serves(), main, "it went on by itself");
     }
 
-    /// With a client that is connected and asks nothing.
+    /// With a client that is connected and sends nothing.
     pub(crate) fn killed(&mut self) {
         let address = match &self.laid.question.ask {
             Ask::Tcp(address, _) => Some(*address),
@@ -180,7 +180,7 @@ impl Trial {
         drop(idle);
     }
 
-    /// Kills the main process. Returns how long it took until another served.
+    /// Kills the main process. Returns how long it took until another one served.
     fn kill(&mut self, main: u32) -> Duration {
         let all = self.processes(main);
         let seq = self.last_event();
@@ -208,7 +208,7 @@ impl Trial {
         drop(client);
     }
 
-    /// All of its processes stand still.
+    /// Stops all of its processes.
     pub(crate) fn hung(&mut self) {
         let main = self.until_serves();
         let all = self.processes(main);
@@ -241,7 +241,7 @@ impl Trial {
         };
     }
 
-    /// By a person, in the way of the recipe.
+    /// By a user, in the way of the recipe.
     pub(crate) fn stopped(&mut self) {
         let main = self.until_serves();
         let all = self.processes(main);
@@ -269,7 +269,7 @@ impl Trial {
         self.row.stopped = took;
     }
 
-    /// Comes up late, after more failures of its checkers than end one that was up.
+    /// It comes up late, after more failures of its checkers than would take it down once it was up.
     pub(crate) fn slow_start(&mut self) {
         let before = self.last_event();
         self.root.write(FILE, module(self.application, &self.laid, SLOW));
@@ -308,7 +308,7 @@ fn until_answered(what: &str, question: &Question) {
     eventually(what, || question.is_answered().then_some(()));
 }
 
-/// The recipe with what is different here. It begins `slow` seconds late.
+/// The recipe with the differences for the test. It starts `slow` seconds late.
 fn module(application: &Application, laid: &Laid, slow: u32) -> String {
     let mut text = recipe(application.name);
     for (recipe, here) in &laid.changes {

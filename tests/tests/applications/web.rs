@@ -1,4 +1,4 @@
-//! Web servers.
+//! Applications that are web servers.
 
 use bellwether_tests::root::free_address;
 

@@ -1,4 +1,4 @@
-//! Which capabilities commands keep, as the kernel says.
+//! The capabilities that commands keep, according to the kernel.
 
 use bellwether_tests::answers::State;
 use bellwether_tests::eventually::eventually;
@@ -28,7 +28,7 @@ keep = true
 user = "nobody"
 capabilities = ["CAP_NET_BIND_SERVICE"]
 "#;
-    // The application may not be able to read the root, so its program is one text.
+    // The application may not be able to read the root, so its program is a single text.
     let program = "import socket, time; listener = socket.socket(); listener.bind(('127.0.0.77', 81)); \
                    print('listens', flush=True); time.sleep(600)";
     let module = module.replace("PROGRAM", program);

@@ -1,4 +1,4 @@
-//! What an application says of itself by `sd_notify(3)`.
+//! The state that an application reports by `sd_notify(3)`.
 
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -19,7 +19,7 @@ const MODULE: &str = r#"
 start = { run = ["/bin/sleep", "600"], keep = true, notify = true }
 "#;
 
-/// A real one: it says all by itself, as its arguments ask.
+/// A real one: it reports by itself, according to its arguments.
 const APPLICATION: &str = r#"
 import os, socket, sys, time
 address = "\0" + os.environ["NOTIFY_SOCKET"][1:]
@@ -51,7 +51,7 @@ fn address(pid: u32) -> String {
     socket.expect("it was given a socket").to_owned()
 }
 
-/// Says it in the application's place.
+/// Sends it in the application's place.
 fn say(pid: u32, message: &str) {
     let address = SocketAddr::from_abstract_name(address(pid)).expect("a name");
     let socket = UnixDatagram::unbound().expect("a socket");
@@ -81,16 +81,16 @@ fn an_application_is_starting_until_it_says_that_it_is_ready() {
     let root = Root::default();
     let mut daemon = run(&root, MODULE);
     let pid = started(&daemon);
-    let waits = |module: &Module| summary(module).contains("has not said yet that it is ready");
+    let waits = |module: &Module| summary(module).contains("has not reported yet that it is ready");
     assert_eq!(daemon.until("app", "not ready yet", waits).state, State::Starting);
     say(pid, "STATUS=recovers, 50 %\nEXTEND_TIMEOUT_USEC=60000000");
     let module = daemon.until("app", "at work", |module| summary(module).ends_with(": recovers, 50 %"));
     assert_eq!((module.state, daemon.health("app").status), (State::Starting, 503));
 
-    // The next daemon still waits for it, and listens.
+    // The next daemon still waits for it, and reads the socket.
     daemon.kill();
     daemon.run_again();
-    let unknown = |module: &Module| summary(module).contains("or said so while no daemon ran");
+    let unknown = |module: &Module| summary(module).contains("or did so while no daemon ran");
     assert_eq!(daemon.until("app", "not known to be ready", unknown).state, State::Starting);
     say(pid, "READY=1\nSTATUS=serves 3 clients");
     daemon.until_ready("app");
@@ -108,7 +108,7 @@ fn an_application_is_starting_until_it_says_that_it_is_ready() {
     say(pid, "STOPPING=1");
     until_it_is_replaced(&daemon, pid);
     let events = daemon.tell(&["events"]);
-    assert!(events.contains("says that it is stopping (STOPPING=1)"), "{events}");
+    assert!(events.contains("reports that it is stopping (STOPPING=1)"), "{events}");
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn an_application_that_gives_no_sign_of_life_is_restarted() {
     let daemon = python(&root, 0, "");
     let pid = started(&daemon);
     assert!(of_process(pid, "environ").split('\0').any(|variable| variable == "WATCHDOG_USEC=2000000"));
-    // For longer than it may be silent.
+    // For longer than its watchdog allows.
     let signs = |module: &Module| -> u32 {
         let summary = summary(module);
         let told = summary.strip_suffix(" signs of life").and_then(|text| text.rsplit(' ').next());
@@ -141,11 +141,11 @@ fn an_application_that_gives_no_sign_of_life_is_restarted() {
     until_it_is_replaced(&daemon, pid);
     daemon.until_ready("app");
     let events = daemon.tell(&["events"]);
-    assert!(events.contains("has given no sign of life (WATCHDOG=1) for 2s"), "{events}");
+    assert!(events.contains("has sent no watchdog message (WATCHDOG=1) for 2s"), "{events}");
     assert_eq!(daemon.module("app").restarts, 1, "{events}");
 }
 
-/// Says it as this user, who is not the application.
+/// Sends it as this user, who is not the application.
 fn say_as(user: u32, pid: u32, message: &str) {
     let program = "import socket, sys; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\
                    .sendto(sys.argv[2].encode(), chr(0) + sys.argv[1])";
@@ -167,7 +167,7 @@ fn another_user_is_not_believed() {
     let daemon = run(&root, &MODULE.replace("notify = true", "notify = true, user = \"daemon\""));
     let pid = started(&daemon);
     say_as(NOBODY, pid, "READY=1\nSTATUS=is another user's");
-    // Heard after it.
+    // Received after it.
     say(pid, "EXTEND_TIMEOUT_USEC=1000000");
     let asked = |module: &Module| {
         let last = module.checker("start").and_then(|checker| checker.last.clone());
@@ -175,7 +175,7 @@ fn another_user_is_not_believed() {
     };
     let module = daemon.until("app", "asking for more time", asked);
     assert_eq!(module.state, State::Starting);
-    assert!(summary(&module).ends_with("has not said yet that it is ready (READY=1)"), "{module:?}");
+    assert!(summary(&module).ends_with("has not reported yet that it is ready (READY=1)"), "{module:?}");
     let user = status(pid, "Uid").split(' ').next().and_then(|user| user.parse().ok());
     say_as(user.expect("a number"), pid, "READY=1");
     daemon.until_ready("app");

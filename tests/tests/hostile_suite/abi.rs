@@ -15,7 +15,7 @@ fn guests_that_break_the_rules_of_passing_values_are_ended_and_nobody_else_notic
     family::run("abi", [answers(), calls(), handles(), callbacks()].concat());
 }
 
-/// What `check` returns.
+/// Invalid results of `check`.
 fn answers() -> Vec<Act> {
     let large = Guest {
         memory_pages: 40,
@@ -25,7 +25,7 @@ fn answers() -> Vec<Act> {
         .with(r#"(data (i32.const 1024) "\ff\ff\ff\ff")"#);
     let (escapes, words) = text("\u{1b}[31mred\u{1b}[0m\nand two lines");
     let shown = Guest::checking(format!("(call $answer (i32.const 0) {words})")).with(escapes);
-    // A list of measurements at 268, of attributes at 276: where, and how many.
+    // A list of measurements at 268, of attributes at 276: address and length.
     let list = |at: u32, first: i64, count: u32| {
         format!(
             "(i32.store (i32.const {at}) (i32.const {first})) (i32.store (i32.const {}) (i32.const {count})) {WELL}",
@@ -62,7 +62,7 @@ fn answers() -> Vec<Act> {
     ]
 }
 
-/// What is passed to the host.
+/// Invalid arguments to the host.
 fn calls() -> Vec<Act> {
     let logged = Guest {
         memory_pages: 40,
@@ -97,7 +97,7 @@ fn calls() -> Vec<Act> {
     ]
 }
 
-/// Handles of what the host holds.
+/// Handles of the host's resources.
 fn handles() -> Vec<Act> {
     let twice = "(local.set $i (call $timer (i64.const 1))) (call $drop_timer (local.get $i)) \
                  (call $drop_timer (local.get $i)) unreachable";
@@ -116,10 +116,10 @@ fn handles() -> Vec<Act> {
     ]
 }
 
-/// What the host calls in between.
+/// Functions that the host calls in between.
 fn callbacks() -> Vec<Act> {
     let realloc = |realloc: &str| Guest { realloc: realloc.to_owned(), ..Guest::default() };
-    // A list of numbers wants an even place.
+    // A list of numbers must be aligned.
     let askew = Guest {
         realloc: "(i32.add (call $room (local.get $align) (local.get $size)) \
                   (i32.eq (local.get $align) (i32.const 4)))"

@@ -1,35 +1,35 @@
-//! One guest, and what must become of it.
+//! One guest, and its expected result.
 
 use bellwether_tests::answers::Outcome;
 use bellwether_tests::composed::Guest;
 use bellwether_tests::guest;
 
-/// What must become of a guest.
+/// The expected result of a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Becomes {
-    /// Each run is `unknown`, with these words.
+    /// Each run is `unknown`, with this message.
     Unknown(&'static str),
-    /// It answers: the outcome, and words of the summary.
+    /// It answers: the status, and words of the summary.
     Told(Outcome, &'static str),
-    /// It is not put in force, with these words.
+    /// It is rejected, with this message.
     Refused(&'static str),
 }
 
-/// One guest.
+/// A guest and its settings.
 #[derive(Debug, Clone)]
 pub(super) struct Act {
     pub name: &'static str,
     pub component: Vec<u8>,
     pub becomes: Becomes,
-    /// Of one run, in milliseconds.
+    /// The time limit of one run, in milliseconds.
     pub timeout: u64,
     /// Further lines of the checker's table.
     pub more: String,
 }
 
-/// For those who compute without end; the others need some time for what they are ended for.
+/// For guests that compute forever; the others need some time for the act that they are ended for.
 const SHORT: u64 = 300;
-/// For those who wait without end: they have to get as far as that.
+/// For guests that wait forever: they have to get that far.
 const WAITING: u64 = 2000;
 const LONG: u64 = 40_000;
 
@@ -38,23 +38,23 @@ impl Act {
         Self { name, component: guest.build(), becomes, timeout: LONG, more: String::new() }
     }
 
-    /// A `check` that does this.
+    /// A guest with this body of `check`.
     pub(super) fn checking(name: &'static str, check: &str, becomes: Becomes) -> Self {
         Self::new(name, &Guest::checking(check), becomes)
     }
 
-    /// An act of the guest that the SDK made.
+    /// An act of the guest that uses the SDK.
     pub(super) fn of_rust(name: &'static str, becomes: Becomes) -> Self {
         let more = format!("config = {{ act = \"{name}\" }}\n");
         Self { name, component: guest::HOSTILE.to_vec(), becomes, timeout: LONG, more }
     }
 
-    /// Which never ends by itself.
+    /// It never ends by itself.
     pub(super) fn endless(self) -> Self {
         Self { timeout: SHORT, ..self }
     }
 
-    /// Which waits, and never ends by itself.
+    /// It waits, and never ends by itself.
     pub(super) fn waiting(self) -> Self {
         Self { timeout: WAITING, ..self }
     }
@@ -74,5 +74,5 @@ impl Act {
     }
 }
 
-/// A loop without end, wherever a value is wanted.
+/// An endless loop, usable wherever a value is expected.
 pub(super) const SPIN: &str = "(loop $spin (br $spin)) unreachable";

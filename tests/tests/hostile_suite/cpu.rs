@@ -1,4 +1,4 @@
-//! Guests that compute without end, or call too deep, or want to be compiled for ever.
+//! Guests that compute forever, recurse too deep, or take forever to compile.
 
 use bellwether_tests::answers::Outcome;
 use bellwether_tests::composed::{Guest, WELL};

@@ -1,4 +1,4 @@
-//! Guests that give up, and what is left of them for the next run.
+//! Guests that abort, and what remains of them for the next run.
 
 use bellwether_tests::composed::{Guest, WELL, text};
 
@@ -79,7 +79,7 @@ fn traps() -> Vec<Act> {
     ]
 }
 
-/// Each fails, and by that the test, if it finds anything of a run that trapped.
+/// Each fails, and with it the test, if it finds anything of a run that trapped.
 fn remembering() -> Vec<Act> {
     let fail = "(return (call $answer (i32.const 2) (i32.const 16) (i32.const 7)))";
     let in_memory = format!(
@@ -91,7 +91,7 @@ fn remembering() -> Vec<Act> {
          (if (i32.load8_u (i32.const 512)) (then {fail}))
          (call $set (i32.const 16) (i32.const 3) (i32.const 16) (i32.const 7) (i32.const 512)) unreachable"
     );
-    // What an earlier run kept is there still, whatever the runs between them did.
+    // The state of an earlier run still exists, whatever the runs in between did.
     let by_turns = format!(
         "(call $get (i32.const 16) (i32.const 3) (i32.const 512))
          (if (i32.and (i64.ne (local.get $run) (i64.const 1)) (i32.eqz (i32.load8_u (i32.const 512)))) (then {fail}))

@@ -21,11 +21,11 @@ use super::act::{Act, Becomes};
 
 /// A guest that computes is ended at a tick.
 const TICK: Duration = Duration::from_millis(10);
-/// On top of that: what a machine with few processors needs until the guest has its turn.
+/// In addition: the time that a machine with few processors needs until the guest is scheduled.
 const TURN_OF_THE_GUEST: Duration = Duration::from_secs(1);
-/// What may come on top of the warm daemon's memory, in KiB.
+/// The maximum growth over the warm daemon's memory, in KiB.
 const GROWTH: u64 = 24 << 10;
-/// Threads and descriptors that come and go by themselves.
+/// The number of threads and descriptors that fluctuate.
 const LOOSE: usize = 3;
 
 /// Runs a family, twice.
@@ -53,7 +53,7 @@ pub(super) fn run(name: &str, acts: Vec<Act>) {
         begun.elapsed(),
         answers.count(),
     );
-    // When the machine stood still, everybody did.
+    // When the machine stood still, every process did.
     let still = 3 * control.percentile(100);
     assert!(latest <= TICK + TURN_OF_THE_GUEST + still, "{latest:?}, and the control {still:?}");
     assert_eq!(answers.statuses.keys().collect::<Vec<_>>(), [&200], "{:?}", answers.statuses);
@@ -62,7 +62,7 @@ pub(super) fn run(name: &str, acts: Vec<Act>) {
     family.undisturbed();
 }
 
-/// What is first here ends first.
+/// Fields are dropped in this order.
 struct Family<'a> {
     daemon: Daemon,
     acts: &'a [Act],
@@ -89,7 +89,7 @@ impl<'a> Family<'a> {
         family
     }
 
-    /// Every component is in force or refused, as it should be.
+    /// Every component is active or rejected, as expected.
     fn loaded(&self) {
         for act in self.acts {
             let what = format!("{} is loaded or refused", act.name);
@@ -105,8 +105,7 @@ impl<'a> Family<'a> {
         }
     }
 
-    /// All of them act until each has shown what becomes of it, twice. Returns how long after
-    /// its deadline the latest ended.
+    /// All of them act until each has shown its result twice. Returns the longest time after a deadline.
     fn act(&self) -> Duration {
         let tables: String = self.running().map(Act::table).collect();
         self.web.write(&self.root, &format!("{WITNESS}{tables}"));
@@ -122,8 +121,7 @@ impl<'a> Family<'a> {
                 }
                 let took = Duration::from_micros(last.took_us);
                 latest = latest.max(took.saturating_sub(Duration::from_millis(act.timeout)));
-                // It may be one that does not do the same each time, and it may be the run before
-                // the one in question.
+                // It may not do the same each time, and this may be the run before the one in question.
                 if act.is_as_it_should(last) {
                     seen.push(last.at.clone());
                 } else {
@@ -141,9 +139,9 @@ impl<'a> Family<'a> {
         self.acts.iter().filter(|act| act.runs())
     }
 
-    /// Nobody acts any more. Returns what the daemon holds once it is as quiet as before, and has
-    /// no more memory than `most` (KiB): runs that were under way when their checkers went are
-    /// ended at their deadlines only, and hold theirs until then.
+    /// All guests are removed. Returns the resources of the daemon once it is as quiet as before, and has no more
+    /// memory than `most` (KiB): pending runs of removed checkers end only at their deadlines, and hold their
+    /// resources until then.
     fn rest(&self, quiet: Usage, most: Option<u64>) -> Usage {
         self.web.write(&self.root, WITNESS);
         eventually("the acts are gone", || {
@@ -197,8 +195,7 @@ fn last<'m>(module: &'m Module, checker: &str) -> Option<&'m Observation> {
     module.checker(checker)?.last.as_ref()
 }
 
-/// The good checker says itself that no run of it was missed. Returns the longest time
-/// from one to the next.
+/// The good checker itself reports that no run was skipped. Returns the longest time between two runs.
 pub(super) fn no_run_missed(daemon: &Daemon) -> Duration {
     let witness = daemon.until_checker("web", "witness", "run often enough to tell", |witness| {
         let run = witness.last.as_ref().and_then(|last| last.measured("run"));

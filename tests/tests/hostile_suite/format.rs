@@ -1,4 +1,4 @@
-//! Files that are no component, dropped into the folder over a good one as an operator would.
+//! Files that are not components, written over a good one in the folder.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -15,7 +15,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::family;
 
-/// A file, and the words with which it is refused.
+/// A file, and the message of its rejection.
 struct Broken {
     name: String,
     bytes: Vec<u8>,
@@ -26,7 +26,7 @@ fn broken(name: &str, bytes: impl Into<Vec<u8>>, word: &'static str) -> Broken {
     Broken { name: name.to_owned(), bytes: bytes.into(), word }
 }
 
-/// A daemon with a module that serves and a witness, and a good component under each name.
+/// A daemon with a module that serves and a witness, and a good component with each name.
 fn with_good_ones(names: &[&str]) -> (Root, Daemon, Vec<String>) {
     let root = Root::default();
     root.write("checkers/witness.wasm", witness(1));
@@ -42,14 +42,14 @@ fn with_good_ones(names: &[&str]) -> (Root, Daemon, Vec<String>) {
     (root, daemon, digests)
 }
 
-/// Waits until the file of that name is in force.
+/// Waits until the file with that name is active.
 fn in_force(daemon: &Daemon, name: &str) -> Component {
     within(2 * PATIENCE, &format!("{name} is in force"), || {
         daemon.component(name).filter(|found| found.error.is_none())
     })
 }
 
-/// Waits until the file of that name is refused.
+/// Waits until the file with that name is rejected.
 fn refused(daemon: &Daemon, name: &str) -> (Component, String) {
     let refused = wait(2 * PATIENCE, || {
         let found = daemon.component(name)?;
@@ -150,7 +150,7 @@ fn raw(text: &str) -> Vec<u8> {
 }
 
 fn misshapen() -> Vec<Broken> {
-    // An export of the right name and the wrong shape.
+    // An export with the right name and the wrong type.
     let exporting = |interfaces: &[&str]| {
         let exports: Vec<_> = interfaces
             .iter()
@@ -199,7 +199,7 @@ fn misshapen() -> Vec<Broken> {
     ]
 }
 
-/// A component of the SDK, cut short at many places, and once at each end of a small one.
+/// A component of the SDK, truncated at many places, and once at each end of a small one.
 fn cut_short() -> Vec<Broken> {
     let (large, small) = (guest::TCP, Guest::default().build());
     let step = large.len() / 16;
@@ -262,7 +262,7 @@ fn what_is_no_file_or_far_too_large_is_never_read() {
     for name in ["pipe", "folder", "nowhere", "circle", "device", ".hidden"] {
         assert_eq!(daemon.component(name), None, "{name}");
     }
-    // And the folder is still looked at.
+    // And the folder is still being scanned.
     root.write("checkers/sparse.wasm", versioned(&Guest::default().build(), "mended"));
     in_force(&daemon, "sparse");
     family::no_run_missed(&daemon);
@@ -280,7 +280,7 @@ fn compiled_code_that_was_tampered_with_is_never_run_and_keeps_no_daemon_from_st
         .collect();
     entries.sort();
     assert!(entries.len() >= 2, "{entries:?}");
-    // One takes the place of another; the others are cut, extended, emptied, flipped.
+    // One replaces another; the others are truncated, extended, emptied, changed.
     let first = fs::read(&entries[0]).expect("it can be read");
     for (n, entry) in entries.iter().enumerate() {
         let mut code = fs::read(entry).expect("it can be read");

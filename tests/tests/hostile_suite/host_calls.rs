@@ -1,4 +1,4 @@
-//! Guests that ask the host for what they must not have, or for too much of what they may.
+//! Guests that ask the host for what is not granted, or for too much of what is.
 
 use std::fmt::Write as _;
 
@@ -21,7 +21,7 @@ fn guests_that_reach_for_what_is_not_theirs_get_nothing_and_nobody_else_notices(
     family::run("reach", [addresses(), nothing_there()].concat());
 }
 
-/// The same call again and again.
+/// The same call repeatedly.
 fn again(call: &str) -> String {
     format!("(loop $l {call} (br $l)) unreachable")
 }
@@ -86,7 +86,7 @@ fn waits() -> Vec<Act> {
     let naps = again(
         "(local.set $i (call $timer (i64.const 1000000))) (call $block (local.get $i)) (call $drop_timer (local.get $i))",
     );
-    // 400 timers that never come, asked all at once: each is two handles.
+    // 400 timers that never expire, polled at the same time: each is two handles.
     let many = "(loop $l
             (i32.store (i32.add (i32.const 2048) (i32.mul (local.get $i) (i32.const 4)))
                 (call $timer (i64.const 60000000000)))
@@ -108,7 +108,7 @@ fn waits() -> Vec<Act> {
     ]
 }
 
-/// An address as it is passed: which family, and eleven numbers.
+/// An address as arguments: the family, and eleven numbers.
 fn address(family: u32, numbers: &[u32]) -> String {
     let mut text = format!("(i32.const {family})");
     for at in 0..11 {
@@ -118,7 +118,7 @@ fn address(family: u32, numbers: &[u32]) -> String {
     text
 }
 
-/// With a socket of that family: `call` it with the address, and tell that it could not.
+/// With a socket of that family: `call` it with the address, and report that it failed.
 fn with_socket(family: u32, make: &str, call: &str, numbers: &[u32]) -> String {
     format!(
         "(call {make} (i32.const {family}) (i32.const 512))
@@ -131,9 +131,9 @@ fn with_socket(family: u32, make: &str, call: &str, numbers: &[u32]) -> String {
     )
 }
 
-/// Connects to that address, and is well if it could.
+/// Connects to that address, and passes if it succeeded.
 fn connect(family: u32, numbers: &[u32]) -> String {
-    // 8 is would-block: ask again.
+    // 8 is would-block: try again.
     format!(
         "(call $tcp_socket (i32.const {family}) (i32.const 512))
          (call $connect (i32.load (i32.const 516)) (call $network) {} (i32.const 520))
@@ -146,7 +146,7 @@ fn connect(family: u32, numbers: &[u32]) -> String {
     )
 }
 
-/// Looks up that name, and is well if it could.
+/// Resolves that name, and passes if it succeeded.
 fn look_up(name: &str) -> Guest {
     let (segment, place) = text(name);
     let check = format!(
@@ -200,7 +200,7 @@ fn addresses() -> Vec<Act> {
     ]
 }
 
-/// What a guest finds empty, however it asks.
+/// What a guest finds empty, in every way.
 fn nothing_there() -> Vec<Act> {
     let none = |call: &str| {
         format!("(call {call} (i32.const 512)) (if (i32.load (i32.const 516)) (then unreachable)) {WELL}")

@@ -1,4 +1,4 @@
-//! Guests that want more memory than there is for them.
+//! Guests that need more memory than they may have.
 
 use bellwether_tests::answers::Outcome;
 use bellwether_tests::composed::{Guest, WELL};

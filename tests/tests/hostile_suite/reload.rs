@@ -13,8 +13,8 @@ use bellwether_tests::web::Web;
 use super::act::SPIN;
 use super::family;
 
-/// Time enough for a good version on a busy machine, and less than a run has of the processor: what
-/// spins is ended for its time.
+/// Long enough for a good version on a busy machine, and less than a run's processor time: a loop exceeds its time
+/// limit.
 const CHANGING: &str = r#"
 [[checker]]
 name = "changing"
@@ -85,7 +85,7 @@ fn good_and_bad_versions_by_turns_leave_the_last_good_one_and_nothing_else() {
     for round in 0..5 {
         for (n, version) in versions.iter().enumerate() {
             root.write("checkers/changing.wasm", versioned(version, &format!("{round} {n}")));
-            // Some are read, some are gone before anybody looks.
+            // Some are read, some are removed before they are noticed.
             std::thread::sleep(Duration::from_millis(60 * (n as u64 % 4)));
         }
         root.write("checkers/changing.wasm", versioned(&good, &format!("{round} last")));
@@ -112,7 +112,7 @@ fn a_version_that_breaks_is_rolled_back_and_status_and_events_tell_of_it() {
     let (root, daemon) = begin(&good);
     says(&daemon, "allwell");
     let digest = daemon.component("changing").expect("it is there").digest;
-    // One breaks at once, one when it has run before: only its real runs leave anything behind.
+    // One breaks immediately, one after it has run before: only its real runs leave anything behind.
     let late = format!(
         "(call $get (i32.const 16) (i32.const 3) (i32.const 512))
          (if (i32.load8_u (i32.const 512)) (then unreachable))

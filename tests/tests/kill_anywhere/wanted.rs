@@ -1,9 +1,9 @@
-//! What the module that gets commands must be at, by what it was told.
+//! The required state of the module that gets commands, according to them.
 
-/// What is known of the module that gets commands.
+/// What is known about the module that gets commands.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Wanted {
-    /// By a command that was acknowledged, with none behind it that may have come through or not.
+    /// By a command that was acknowledged, without a later one that may have been carried out or not.
     pub(super) started: Option<bool>,
     pub(super) suspended: Option<bool>,
     /// Acknowledged and accepted; the process that ran before it.
@@ -11,12 +11,12 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// Nobody has answered: it may have come through or not.
+    /// Not answered: it may have been carried out or not.
     pub(super) fn perhaps(&mut self, word: &str) {
         match word {
             "start" | "stop" | "restart" => {
                 self.started = None;
-                // What comes behind it is another matter.
+                // Later commands are a separate case.
                 self.restarted_from = None;
             }
             _ => self.suspended = None,

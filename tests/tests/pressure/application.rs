@@ -1,4 +1,4 @@
-//! Applications that spawn and die without end, and that never stop talking.
+//! Applications that spawn and die without end, and that write output without end.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use bellwether_tests::usage::Usage;
 use super::descriptors::processor_time;
 use super::scene::Scene;
 
-/// Starts a process a hundred times a second, and each ends at once.
+/// Starts a process a hundred times a second, and each exits immediately.
 const RESTLESS: &str = r#"
 [restart]
 budget = { restarts = 3, within = "1h" }
@@ -30,7 +30,7 @@ on-down = "notify"
 interval = "1s"
 "#;
 
-/// Dies as soon as it is started.
+/// Exits as soon as it is started.
 const MORTAL: &str = r#"
 [restart]
 budget = { restarts = 5, within = "1h" }
@@ -71,8 +71,8 @@ fn an_application_that_spawns_and_dies_a_hundred_times_a_second_costs_little_and
     scene.answered("spawns and dies", &[200]);
 }
 
-/// A gigabyte. How fast the disk and the daemon are is not asked: 64 MiB, and the next as soon as the log
-/// is that of a fresh start again.
+/// A gigabyte, regardless of the speed of the disk and the daemon: 64 MiB, and the next as soon as the log is that
+/// of a fresh start again.
 const TALKER: &str = r#"
 [commands]
 start = { run = ["/bin/sh", "-c", "for part in $(seq 16); do head -c 67108864 /dev/zero | tr '\\0' x; while [ $(stat -c %s logs/talker.start.log) -gt 20000000 ]; do sleep 0.1; done; done; echo > said; exec sleep 600"], keep = true }
@@ -81,7 +81,7 @@ name = "process"
 process = { kept = "start" }
 "#;
 
-/// What it says at a time.
+/// The amount that it writes at a time.
 const PART: u64 = 64 << 20;
 
 /// Five files of 10 MiB each, or half as much again if they were just growing.
@@ -103,7 +103,7 @@ fn of_an_application_that_logs_a_gigabyte_fifty_mebibytes_are_kept() {
         (left <= KEPT).then_some(left)
     });
     println!("{} MiB at the most, {} MiB in the end", most >> 20, left >> 20);
-    // At worst there is a part, and a copy of it is being cut.
+    // At worst there is a part, and a copy of it is just being truncated.
     assert!(most <= KEPT + 2 * PART, "{most}");
     assert_eq!(scene.daemon.module("talker").restarts, 0);
     scene.answered("logs a gigabyte", &[200]);

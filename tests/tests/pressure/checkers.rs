@@ -1,5 +1,5 @@
-//! Thousands of checkers: 2,000 in a long run (`BELLWETHER_LONG=1`), and 500 in every run, which share the
-//! threads that components run on and the places in the queue as the others do.
+//! Thousands of checkers: 2,000 in a long run (`BELLWETHER_LONG=1`), and 500 in every run, which share the threads
+//! for components and the places in the queue in the same way.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! Clocks that are set, and machines that sleep.
+//! Clocks that are set, and machines that are suspended.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -12,7 +12,7 @@ use super::scene::Scene;
 
 const HOURS: i64 = 5 * 3_600_000_000;
 
-/// What the daemon takes for its clocks, in microseconds off.
+/// The offsets of the daemon's clocks, in microseconds.
 struct Clocks(File);
 
 impl Clocks {
@@ -26,7 +26,7 @@ impl Clocks {
         (Scene::begin_on(root, conditions, ""), clocks)
     }
 
-    /// In one write: nobody reads half of it.
+    /// In a single write, so that no reader sees a part of it.
     fn are(&self, wall: i64, suspended: i64) {
         let text = format!("{wall:20} {suspended:20}\n");
         self.0.write_all_at(text.as_bytes(), 0).expect("it can be written");
@@ -55,7 +55,7 @@ fn a_wall_clock_that_is_set_changes_no_deadline_no_budget_and_no_order() {
     let numbers: Vec<u64> = events.iter().map(|event| event.seq).collect();
     assert!(numbers.is_sorted() && !numbers.is_empty(), "{events:#?}");
     assert!(!events.iter().any(is_overdue), "{events:#?}");
-    // The daemon was killed once: nobody answered then.
+    // The daemon was killed once: there was no answer then.
     scene.answered("a wall clock that is set", &[200, 503, 0]);
 }
 
@@ -69,7 +69,7 @@ fn a_machine_that_wakes_up_says_no_at_no_time_and_takes_nobody_for_dead() {
     let before = scene.settled();
     for night in 1..=3 {
         clocks.are(0, night * HOURS);
-        // Each checker has run again, and the core has turned.
+        // Each checker has run again, and the core has been running.
         let ran = || scene.daemon.last("web", "home").map(|last| last.at);
         let before = ran();
         eventually("it has run since", || (ran() != before).then_some(()));
@@ -88,8 +88,8 @@ fn is_overdue(event: &Event) -> bool {
 }
 
 impl Scene {
-    /// Waits until what has happened so far is written down, by something that is written down
-    /// behind it: a run of the checker on request. Returns how many records there are.
+    /// Waits until all events so far are recorded, by requesting a run of the checker and waiting for its record.
+    /// Returns the number of records.
     fn settled(&self) -> usize {
         self.daemon.until_verdict("web", "home", Verdict::Up);
         let asked_for = || self.daemon.events().iter().filter(|event| event.kind == "access").count();

@@ -1,4 +1,4 @@
-//! No file descriptor is left.
+//! There are no file descriptors left.
 
 use std::fs;
 use std::io::Write as _;
@@ -14,7 +14,7 @@ use rustix::process::Resource;
 
 use super::scene::Scene;
 
-/// What the daemon is started with: fewer than it may have.
+/// The daemon's initial limit: fewer than its hard limit.
 const FEW: u64 = 2048;
 /// More than the limit leaves, fewer than the socket's queue holds.
 const CLIENTS: usize = 50;
@@ -28,7 +28,7 @@ fn without_a_descriptor_health_answers_and_the_application_is_restarted() {
 
     let limit = Usage::of(scene.daemon.pid()).descriptors + 20;
     scene.limit(Resource::Nofile, u64::try_from(limit).ok());
-    // Whoever follows the events holds a descriptor of the daemon.
+    // A client that follows the events holds a descriptor of the daemon.
     let clients: Vec<UnixStream> = (0..CLIENTS).map(|_| follower(&scene)).collect();
     eventually("no descriptor is left", || {
         (Usage::of(scene.daemon.pid()).descriptors >= limit).then_some(())
@@ -36,7 +36,7 @@ fn without_a_descriptor_health_answers_and_the_application_is_restarted() {
     let before = scene.kill();
     scene.another_than(before);
     scene.serves();
-    // Accepting is tried again and again, and not as fast as the processor can.
+    // Accepting is retried repeatedly, but not in a busy loop.
     let spent = processor_time(scene.daemon.pid());
     std::thread::sleep(Duration::from_secs(2));
     let spent = processor_time(scene.daemon.pid()).saturating_sub(spent);
@@ -60,14 +60,14 @@ fn follower(scene: &Scene) -> UnixStream {
     client
 }
 
-/// How many a process may have without asking for more.
+/// The soft limit of a process.
 fn open_files(pid: u32) -> u64 {
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).expect("it is ours");
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("it has one");
     line.split_whitespace().next().and_then(|soft| soft.parse().ok()).expect("a number")
 }
 
-/// What a process has used of the processors.
+/// The processor time of a process.
 pub(super) fn processor_time(pid: u32) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process is there");
     let fields = stat.rsplit(") ").next().expect("a name").split_whitespace();

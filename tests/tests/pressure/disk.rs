@@ -13,7 +13,7 @@ use bellwether_tests::root::Root;
 
 use super::scene::Scene;
 
-/// A file system of its own at this place, gone with it.
+/// A separate file system at this path, removed with it.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -44,7 +44,7 @@ fn on_a_full_disk_the_application_is_kept_up_and_found_again_and_what_is_lost_is
         return;
     };
     root.write_node("node-1", "");
-    // What was compiled before would fill it.
+    // The compiled components would fill it.
     let conditions = Conditions { compiles_all: true, ..Conditions::default() };
     let mut scene = Scene::begin_on(root, conditions, "");
     let file = disk.fill();
@@ -58,7 +58,7 @@ fn on_a_full_disk_the_application_is_kept_up_and_found_again_and_what_is_lost_is
     scene.serves();
     assert_eq!(scene.application(), pid, "it was written down all the same: {}", scene.daemon.log());
     let said = scene.daemon.tell(&["stop", "web"]);
-    assert!(said.contains("could not be written down and will not survive"), "{said}");
+    assert!(said.contains("could not be stored and will not survive"), "{said}");
     scene.daemon.until_state("web", State::Stopped);
     assert!(!is_alive(pid));
     let problems = scene.daemon.problems();

@@ -1,4 +1,4 @@
-//! The daemon may have no more memory.
+//! The daemon cannot allocate more memory.
 
 use bellwether_tests::answers::Verdict;
 use bellwether_tests::eventually::eventually;
@@ -10,7 +10,7 @@ use super::scene::Scene;
 #[test]
 fn without_address_space_a_start_is_tried_again_and_not_counted() {
     let mut scene = Scene::begin();
-    // Once without a limit: what a restart needs beside the new process, the daemon then has already.
+    // Once without a limit: then the daemon already has the memory that a restart needs besides the new process.
     let first = scene.kill();
     scene.another_than(first);
     scene.serves();
@@ -33,13 +33,13 @@ fn a_daemon_that_gets_no_memory_at_all_may_end_and_never_takes_the_application_w
     let mut scene = Scene::begin();
     let pid = scene.application();
     scene.answered("before the end", &[200]);
-    // Not even what it has: the next page that it wants is refused.
+    // Less than it has: the next page that it needs is refused.
     scene.limit(Resource::Data, Some(1));
     for _ in 0..50 {
         if scene.daemon.ended().is_some() {
             break;
         }
-        // Everybody who asks wants some memory.
+        // Every client needs some memory.
         drop(scene.daemon.client(&["events", "--json"]));
     }
     assert!(is_alive(pid), "{}", scene.daemon.log());

@@ -1,4 +1,4 @@
-//! No further process or thread may be made.
+//! No further process or thread can be created.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
@@ -13,7 +13,7 @@ use super::scene::Scene;
 
 #[test]
 fn at_the_limit_of_processes_a_start_is_tried_again_and_not_counted() {
-    // The limit binds everybody but root.
+    // The limit applies to every user except root.
     let user = 60_000 + std::process::id() % 5_000;
     if !rustix::process::geteuid().is_root() || !may_run(user) {
         eprintln!("skipped: another user cannot run the daemon here, and root has no limit of processes");
@@ -47,7 +47,7 @@ fn may_run(user: u32) -> bool {
     tried.is_ok_and(|tried| tried.status.success())
 }
 
-/// Only who the process belongs to may do it everywhere.
+/// Only the owner of the process can do it on every system.
 fn limit(scene: &Scene, user: u32, most: &str) {
     let status = Command::new("prlimit")
         .args(["--pid", &scene.daemon.pid().to_string(), &format!("--nproc={most}:")])

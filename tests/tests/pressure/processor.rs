@@ -1,4 +1,4 @@
-//! Others have all of the processors.
+//! Other programs use all processors.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A daemon with the module `web` that serves, and a load balancer that asks.
+//! A daemon with the module `web`, which serves, and a load balancer that probes.
 
 use bellwether_tests::control;
 use bellwether_tests::daemon::{Conditions, Daemon, kept};
@@ -31,38 +31,38 @@ impl Scene {
         Self { daemon, root, probe }
     }
 
-    /// The application, by what the daemon wrote down: it may have no descriptor to tell us.
+    /// The application according to the daemon's record, because the daemon may have no descriptor for a request.
     pub(super) fn application(&self) -> u32 {
         let pids = kept(self.root.path());
         assert_eq!(pids.len(), 1, "{}", self.daemon.log());
         *pids.first().expect("there is one")
     }
 
-    /// Kills the application.
+    /// Kills the application and returns its process id.
     pub(super) fn kill(&self) -> u32 {
         let pid = self.application();
         signal(pid, Signal::KILL);
         pid
     }
 
-    /// Waits for the application that comes after this one.
+    /// Waits for the next application.
     pub(super) fn another_than(&self, before: u32) -> u32 {
         eventually("the application is started again", || {
             kept(self.root.path()).into_iter().find(|pid| *pid != before && is_alive(*pid))
         })
     }
 
-    /// Health says yes.
+    /// Asserts that the health check passes.
     pub(super) fn serves(&self) {
         eventually("health says yes", || (self.daemon.health("web").status == 200).then_some(()));
     }
 
-    /// Health says no.
+    /// Asserts that the health check fails.
     pub(super) fn serves_not(&self) {
         eventually("health says no", || (self.daemon.health("web").status == 503).then_some(()));
     }
 
-    /// Takes a resource of the daemon down to `most`, or gives it back.
+    /// Reduces a resource limit of the daemon to `most`, or restores it.
     pub(super) fn limit(&self, resource: Resource, most: Option<u64>) {
         let maximum = getrlimit(resource).maximum;
         let pid = i32::try_from(self.daemon.pid()).ok().and_then(Pid::from_raw);
@@ -70,7 +70,7 @@ impl Scene {
         prlimit(pid, resource, Rlimit { current, maximum }).expect("the daemon is ours");
     }
 
-    /// The load balancer asks no more. It got no answers but these, and got them in time.
+    /// Stops the load balancer. Its answers were only these, and on time.
     pub(super) fn answered(&mut self, name: &str, statuses: &[u16]) {
         let (control, health) = self.probe.take().expect("it asks since the beginning");
         let (control, health) = (control.finish(), health.finish());
@@ -80,7 +80,7 @@ impl Scene {
         health.were_as_fast_as(&control);
     }
 
-    /// A load balancer that asks from now on, in the place of the one before.
+    /// A load balancer that probes from now on, in place of the previous one.
     pub(super) fn ask_anew(&mut self) {
         self.answered("until now", &[200, 503]);
         self.probe = Some((
@@ -98,13 +98,13 @@ impl Scene {
         number.and_then(|number| number.parse().ok()).expect("a number")
     }
 
-    /// Automatic restarts that count.
+    /// Automatic restarts that count against the budget.
     pub(super) fn restarts(&self) -> u64 {
         self.daemon.module("web").restarts
     }
 }
 
-/// The root is the daemon's own.
+/// Gives the root to the daemon's user.
 fn own(root: &Root, conditions: &Conditions) {
     let Some(user) = conditions.user else { return };
     let mut folders = vec![root.path().to_owned()];

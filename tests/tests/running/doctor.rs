@@ -1,4 +1,4 @@
-//! `doctor`, and what it finds.
+//! `doctor`, and its findings.
 
 use std::fs;
 use std::net::TcpListener;
@@ -19,7 +19,7 @@ fn doctor(root: &Root, system: &Path) -> (Option<i32>, Vec<Finding>) {
     (ended.code, read::<Findings>(&ended.out).findings)
 }
 
-/// The finding of that topic and level whose sentence contains the text.
+/// The finding with that topic and level whose sentence contains the text.
 fn find<'a>(findings: &'a [Finding], topic: &str, level: &str, text: &str) -> &'a Finding {
     let found = findings
         .iter()
@@ -41,7 +41,7 @@ fn an_installation_that_is_well_has_no_problem() {
     daemon.until_ready("web");
     let (code, findings) = doctor(&root, system.path());
     let problems: Vec<&Finding> = findings.iter().filter(|finding| finding.level == "problem").collect();
-    // What the machine itself lacks is not this test's to judge.
+    // Problems of the machine itself do not matter to this test.
     let is_own = |finding: &&Finding| !["kernel", "clock", "disk"].contains(&finding.topic.as_str());
     assert!(!problems.iter().any(is_own), "{findings:#?}");
     if problems.is_empty() {

@@ -1,4 +1,4 @@
-//! `install` on a clean root of a system, and away again.
+//! `install` on a clean root of a system, and the removal.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -118,7 +118,7 @@ fn systemd_finds_nothing_wrong_with_the_unit() {
     let system = tempfile::tempdir().expect("a folder");
     assert_eq!(install(system.path(), &["--prefix", system.path().to_str().expect("a path")]).code, Some(0));
     let unit = system.path().join("etc/systemd/system/bellwether.service");
-    // The binary must be where the unit says, on this very system.
+    // The binary must exist at the unit's path, on this very system.
     let text = fs::read_to_string(&unit).expect("a unit");
     let binary = bellwether_tests::binary::bellwether().display().to_string();
     let said = text.lines().map(|line| match line.strip_prefix("ExecStart=") {

@@ -1,4 +1,4 @@
-//! The log in each of its formats, as a service manager or a person gets it.
+//! The log in each of its formats, for a service manager or a person.
 
 use std::fs::File;
 use std::os::linux::fs::MetadataExt as _;
@@ -13,8 +13,8 @@ use bellwether_tests::root::Root;
 use rustix::process::Signal;
 use serde::Deserialize;
 
-/// The log of a daemon that was started like this and told to end; `stream`: standard error is said
-/// to lead to the journal.
+/// The log of a daemon that was started like this and ended; `stream`: standard error is declared as connected to
+/// the journal.
 fn log(arguments: &[&str], stream: Option<&str>) -> String {
     let root = Root::default();
     compiled::lay_into(root.path());
@@ -52,7 +52,7 @@ fn the_journal_gets_priorities_and_people_get_times() {
     }
 }
 
-/// What programs that collect logs rely on.
+/// The fields that log collectors rely on.
 #[derive(Debug, Deserialize)]
 struct Line {
     timestamp: String,

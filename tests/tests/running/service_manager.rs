@@ -1,4 +1,4 @@
-//! What the service manager is told, word for word (`sd_notify(3)`).
+//! The messages to the service manager, word for word (`sd_notify(3)`).
 
 use std::ffi::OsStr;
 use std::os::unix::net::UnixDatagram;
@@ -14,7 +14,7 @@ use rustix::process::Signal;
 
 use super::application;
 
-/// A service manager that listens all the time: what it has no room for would be lost.
+/// A service manager that reads all the time: messages without room would be lost.
 struct Manager(Arc<Mutex<Vec<String>>>);
 
 impl Manager {
@@ -34,12 +34,12 @@ impl Manager {
         (Self(lines), path)
     }
 
-    /// Everything that was said so far, a line each.
+    /// All messages so far, one on each line.
     fn heard(&self) -> MutexGuard<'_, Vec<String>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until it is told this, and returns as how many-th line.
+    /// Waits for this message, and returns its line number.
     fn until(&self, line: &str) -> usize {
         let place = || self.heard().iter().position(|heard| heard.starts_with(line));
         wait(PATIENCE, place).unwrap_or_else(|| panic!("no {line}: {:?}", self.heard()))
@@ -88,7 +88,7 @@ fn a_daemon_that_has_nothing_to_run_is_never_said_to_be_ready() {
         .output()
         .expect("the daemon runs");
     assert_eq!(ended.status.code(), Some(5), "{ended:?}");
-    // It is told in order: what comes last comes after all that the daemon has said.
+    // Messages are in order: the last one comes after all others of the daemon.
     let last = UnixDatagram::unbound().expect("a socket");
     last.send_to(b"THE END", &path).expect("it listens");
     manager.until("THE END");

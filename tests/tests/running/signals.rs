@@ -14,7 +14,7 @@ use rustix::process::Signal;
 
 use super::{application, serving};
 
-/// The module serves, and drains for so long.
+/// The module serves, and drains for this long.
 fn draining(shutdown: &str, drain: &str) -> (Root, Web, Daemon, u32) {
     let root = Root::new("node-1", &format!("[shutdown]\n{shutdown}\n"));
     let web = Web { address: free_address() };
@@ -70,15 +70,15 @@ fn the_end_waits_no_longer_than_the_node_file_says() {
     let (_root, _web, mut daemon, pid) = draining("applications = \"stop\"\nwithin = \"1s\"", "1h");
     signal(daemon.pid(), Signal::TERM);
     assert_eq!(daemon.until_ended(), Some(0), "{}", daemon.log());
-    assert!(is_alive(pid), "what is not done is left undone");
-    assert!(daemon.log().contains("the time to end is over"), "{}", daemon.log());
+    assert!(is_alive(pid), "unfinished work is abandoned");
+    assert!(daemon.log().contains("the time limit of the shutdown is over"), "{}", daemon.log());
 }
 
-/// The sentences with which the daemon has answered SIGHUP.
+/// The records with which the daemon has answered SIGHUP.
 fn read_again(daemon: &Daemon) -> Vec<String> {
     let events = daemon.events();
     let texts = events.into_iter().map(|event| event.text);
-    texts.filter(|text| text.starts_with("everything was read again")).collect()
+    texts.filter(|text| text.starts_with("all files were read again")).collect()
 }
 
 fn hang_up(daemon: &Daemon) -> String {
@@ -108,7 +108,7 @@ fn a_hangup_reads_the_node_file_again_and_says_what_waits_for_a_restart() {
     root.write_node("node-1", "[shutdown]\napplications = \"stop\"\n");
     hang_up(&daemon);
     assert!(is_alive(pid));
-    // And it is really in force.
+    // And it is really active.
     daemon.end();
     assert!(!is_alive(pid), "{}", daemon.log());
 }

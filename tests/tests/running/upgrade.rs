@@ -1,4 +1,4 @@
-//! A newer binary in the place of the old one: the application serves on.
+//! A newer binary in place of the old one: the application keeps serving.
 
 use std::fs;
 
@@ -25,7 +25,7 @@ fn an_upgrade_in_place_does_not_touch_the_application() {
     let pid = application(&daemon);
     let running = fs::metadata(&binary).expect("it is there");
 
-    // While it runs: the file is replaced by a rename, not written over.
+    // While it runs: the file is replaced by a rename, not overwritten.
     fs::write(&binary, fs::read(bellwether()).expect("a binary")).expect_err("a program that runs is busy");
     let old = bellwether_ends(&install);
     assert!(old.code == Some(0) && old.out.contains("up to date"), "the same again: {old:?}");

@@ -1,6 +1,6 @@
-//! A part of the daemon stands still, and everybody learns it.
+//! A part of the daemon stalls, and that is noticed everywhere.
 //!
-//! The faults are brought about by the daemon itself, which has that in debug builds only.
+//! The daemon itself injects the faults, which is possible in debug builds only.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use bellwether_tests::web::Web;
 
 use super::application;
 
-/// What is first here ends first.
+/// Fields are dropped in this order.
 struct Faulty {
     daemon: Daemon,
     root: Root,
@@ -27,7 +27,7 @@ impl Faulty {
     fn new() -> Self {
         let root = Root::default();
         let web = Web { address: free_address() };
-        // Silence is told soon.
+        // Silence is reported soon.
         root.write("modules/web.toml", web.file("").replace("timeout = \"10s\"", "timeout = \"5s\""));
         let faults = root.path().join("faults");
         fs::create_dir(&faults).expect("a folder");
@@ -36,9 +36,9 @@ impl Faulty {
         Self { root, _web: web, daemon, faults }
     }
 
-    /// That part of the daemon stands still for so long.
+    /// That part of the daemon stalls for this long.
     fn stall(&self, part: &str, millis: u32) {
-        // Beside it first: half a number would be another one.
+        // Beside it first, because a part of a number would be another number.
         let new = self.faults.join("new");
         fs::write(&new, millis.to_string()).expect("a file");
         fs::rename(new, self.faults.join(part)).expect("a file");
@@ -67,7 +67,7 @@ impl Faulty {
 fn a_core_that_stalls_makes_health_say_no_and_is_told_when_it_turns_again() {
     let faulty = Faulty::new();
     let pid = application(&faulty.daemon);
-    // Half a minute would be beyond hope.
+    // Half a minute would exceed the limit.
     faulty.stall("core", 20_000);
     eventually("health says no", || (faulty.daemon.health("web").status == 503).then_some(()));
     faulty.until_logged("the core has stalled");

@@ -1,21 +1,21 @@
-//! How often something took how long.
+//! A histogram of durations.
 
 use std::time::Duration;
 
 use super::count::Count;
 
-/// Counts durations by upper bounds that are given when it is read and written: each use has its own.
+/// Counts durations by upper bounds that are passed when it is read and written: each use has its own bounds.
 #[derive(Debug)]
 pub struct Histogram<const N: usize> {
-    /// One for each bound, and one for all that is above.
+    /// One for each bound, and one for everything above.
     buckets: [Count; N],
     above: Count,
     sum: Count,
 }
 
-/// Whose bounds they are is known by their number.
+/// The bounds are identified by their number.
 pub trait Bounds {
-    /// In seconds, ascending.
+    /// The upper bounds, in seconds, ascending.
     const BOUNDS: &'static [f64];
 }
 
@@ -48,8 +48,8 @@ where
         self.sum.add_time(duration);
     }
 
-    /// The sum in seconds, how many there are, and how many of them in each bucket. What is counted
-    /// meanwhile may be in the one and not in the other.
+    /// The sum in seconds, the total count, and the count of each bucket. A concurrent update may be included in
+    /// one of them only.
     pub fn read(&self) -> (f64, u64, Vec<(f64, u64)>) {
         let bounds = Self::BOUNDS.iter().copied().chain([f64::MAX]);
         let counts = self.buckets.iter().chain([&self.above]).map(Count::get);

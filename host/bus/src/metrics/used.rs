@@ -1,4 +1,4 @@
-//! Which grants were used, and when last: what was not may be taken away.
+//! Which grants were used, and when last: unused ones can be removed.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bellwether_core::grant::GrantKind;
 use bellwether_core::moment::Moment;
 
-/// Kept for one checker. Grants that its file gives no more are still among them.
+/// The maximum for one checker. Grants that its file no longer contains are included.
 const KEPT: usize = 256;
 
 /// The grants that one checker or restart script has used. Only its own runs wait for each other here.
@@ -14,7 +14,7 @@ const KEPT: usize = 256;
 pub(super) struct UsedGrants(Mutex<BTreeMap<(GrantKind, String), Moment>>);
 
 impl UsedGrants {
-    /// A run that has just ended has used these.
+    /// Records the grants that a run has used.
     pub(super) fn note(&self, used: &[(GrantKind, String)], at: Moment) {
         let mut all = self.lock();
         for grant in used {
@@ -30,7 +30,7 @@ impl UsedGrants {
         }
     }
 
-    /// Each with the moment when it was used last.
+    /// Each with the time of its last use.
     pub(super) fn all(&self) -> BTreeMap<(GrantKind, String), Moment> {
         self.lock().clone()
     }

@@ -1,4 +1,4 @@
-//! Commands to modules, which the daemon may want to have confirmed.
+//! Commands for modules, which may need a confirmation.
 
 use bellwether_api::{CommandAnswer, UNCONFIRMED};
 use bellwether_core::id::ModuleName;
@@ -9,22 +9,22 @@ use super::refused::{refusal, understood};
 use super::{ANSWER_WITHIN, Client};
 use crate::exit::Failure;
 
-/// What became of a command.
+/// The outcome of a command.
 #[derive(Debug)]
 pub(crate) enum Given {
-    /// The daemon has taken it.
+    /// The daemon has answered it.
     Answered(CommandAnswer),
-    /// Nothing was done: it has to be confirmed first. The failure says so.
+    /// Nothing was done: it has to be confirmed first, as the failure says.
     Unconfirmed(Failure),
 }
 
 impl Client {
-    /// Whether the daemon is asked over the local socket.
+    /// Whether the daemon is reached over the local socket.
     pub(crate) fn is_local(&self) -> bool {
         matches!(self.place, super::Place::Root(_))
     }
 
-    /// Gives the command of this path.
+    /// Sends the command with this path.
     pub(crate) async fn give(&self, path: &str) -> Result<Given, Failure> {
         let (status, body) = self.exchange(Method::POST, path, Bytes::new(), ANSWER_WITHIN).await?;
         if status.is_success() {
@@ -34,8 +34,8 @@ impl Client {
         if status.as_u16() == UNCONFIRMED { Ok(Given::Unconfirmed(failure)) } else { Err(failure) }
     }
 
-    /// Gives the command of this path, and confirms it if that is asked for. A daemon of an earlier version never
-    /// asks, and takes no confirmation.
+    /// Sends the command with this path, and confirms it if that is required. A daemon of an earlier version never
+    /// requires a confirmation, and does not accept one.
     pub(crate) async fn give_confirmed(
         &self,
         path: &str,

@@ -1,7 +1,7 @@
-//! Daemons on other hosts by name: one file for each, in the configuration of the user.
+//! Profiles of daemons on other hosts: one file for each, in the user's configuration.
 //!
-//! A profile says where a token goes and which certificate is trusted there. A file that another user could have
-//! written is refused: it could send the token elsewhere.
+//! A profile determines where a token is sent and which certificate is trusted there. A file that another user
+//! could have written is rejected: it could send the token elsewhere.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -15,27 +15,27 @@ use serde::{Deserialize, Serialize};
 use super::remote::check_url;
 use crate::exit::{Exit, Failure};
 
-/// Follows the rules for the names of nodes: it is the name of a file.
+/// It is the name of a file, so it follows the rules for the names of nodes.
 pub(crate) type ProfileName = NodeName;
 
-/// A profile's file is never larger, in bytes.
+/// The maximum size of a profile's file, in bytes.
 const MAX_FILE: u64 = 64 << 10;
-/// No more entries of the folder than this are looked at.
+/// The maximum number of entries of the folder that are read.
 const MAX_ENTRIES: usize = 10_000;
 
-/// Where a daemon is, and how it is known.
+/// The address and the authentication of a daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Profile {
-    /// Of its console.
+    /// The URL of its console.
     pub(crate) url: String,
-    /// The first line of this file is the token.
+    /// The path of a file whose first line is the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token_file: Option<PathBuf>,
     /// Only this certificate is trusted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fingerprint: Option<Fingerprint>,
-    /// Certificates of authorities that are trusted besides the system's.
+    /// Authorities that are trusted in addition to the system's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ca: Option<PathBuf>,
 }
@@ -57,7 +57,7 @@ impl Profiles {
         })
     }
 
-    /// The specification ignores a relative path.
+    /// The specification requires that a relative path is ignored.
     fn below(configuration: Option<PathBuf>, home: Option<PathBuf>) -> Option<Self> {
         let absolute = |path: &PathBuf| path.is_absolute();
         let configuration = configuration
@@ -66,12 +66,12 @@ impl Profiles {
         Some(Self { folder: configuration.join("bellwether").join("profiles") })
     }
 
-    /// Where the profile of this name is, or would be.
+    /// The path of the profile with this name.
     pub(crate) fn path(&self, name: &ProfileName) -> PathBuf {
         self.folder.join(format!("{name}.toml"))
     }
 
-    /// The profile of this name. Its paths are absolute.
+    /// The profile with this name. Its paths are absolute.
     pub(crate) fn read(&self, name: &ProfileName) -> Result<Profile, Failure> {
         self.check_folder()?;
         let path = self.path(name);
@@ -95,7 +95,7 @@ impl Profiles {
         Ok(profile)
     }
 
-    /// Adds a profile. One that is there is left as it is.
+    /// Adds a profile. An existing one is not changed.
     pub(crate) fn add(&self, name: &ProfileName, profile: &Profile) -> Result<(), Failure> {
         let path = self.path(name);
         let text = toml::to_string(profile).context("the profile cannot be written as TOML")?;
@@ -113,12 +113,12 @@ impl Profiles {
         }
     }
 
-    /// Whether there is something of this name, usable or not.
+    /// Whether there is a file with this name, valid or not.
     pub(crate) fn refuse_existing(&self, name: &ProfileName) -> Result<(), Failure> {
         if self.path(name).symlink_metadata().is_ok() { Err(exists(name)) } else { Ok(()) }
     }
 
-    /// Removes a profile.
+    /// Removes the profile's file.
     pub(crate) fn remove(&self, name: &ProfileName) -> Result<(), Failure> {
         let path = self.path(name);
         std::fs::remove_file(&path).map_err(|error| match error.kind() {
@@ -148,9 +148,9 @@ impl Profiles {
         Ok(names)
     }
 
-    /// Refuses a folder in which another user could put a profile in the place of one that is there.
+    /// Rejects a folder in which another user could replace a profile.
     fn check_folder(&self) -> Result<(), Failure> {
-        // If it is missing or cannot be read, so are the files in it, and reading one says why.
+        // If it is missing or cannot be read, the same is true for the files in it, and reading one reports it.
         let Ok(facts) = std::fs::metadata(&self.folder) else { return Ok(()) };
         let shown = self.folder.display();
         let access = Access::of(&facts);
@@ -185,11 +185,11 @@ fn exists(name: &ProfileName) -> Failure {
 
 enum Unreadable {
     Missing,
-    /// What is wrong, and what to do next.
+    /// The error, and what to do next.
     Refused(String, String),
 }
 
-/// The text of a file that nobody but this user and root can have written.
+/// The text of a file that only this user and root can have written.
 fn read_own(path: &Path) -> Result<String, Unreadable> {
     let shown = path.display();
     let refused = |what: &str, next: String| Err(Unreadable::Refused(format!("{shown} {what}"), next));
@@ -242,7 +242,7 @@ mod tests {
         Profile { url: url.to_owned(), token_file: None, fingerprint: None, ca: None }
     }
 
-    /// Writes a profile by hand.
+    /// Writes a profile directly.
     fn write(profiles: &Profiles, name: &ProfileName, text: &str, mode: u32) {
         fs::create_dir_all(&profiles.folder).unwrap();
         fs::set_permissions(&profiles.folder, Permissions::from_mode(0o755)).unwrap();

@@ -54,7 +54,7 @@ pub(super) fn check_url(url: &str) -> Result<(), Failure> {
 }
 
 impl RemoteArgs {
-    /// The option that names a daemon of another host, if one does.
+    /// The option that selects a daemon on another host, if one does.
     pub(crate) fn option(&self) -> Option<&'static str> {
         self.named().map(|(option, _)| option)
     }
@@ -75,7 +75,7 @@ impl RemoteArgs {
         self.option().or_else(|| others.into_iter().find(|(given, _)| *given).map(|(_, option)| option))
     }
 
-    /// The daemon of another host, if one is meant.
+    /// The daemon on another host, if one is selected.
     pub(crate) fn find(&self) -> Result<Option<Remote>, Failure> {
         let profile = match &self.profile {
             Some(name) => self.over(Profiles::of_user()?.read(name)?),
@@ -85,8 +85,8 @@ impl RemoteArgs {
         profile.find().map(Some)
     }
 
-    /// Refuses what is about a daemon on another host where none is named: a command that was meant for that daemon
-    /// must not be given to the one of this host.
+    /// Rejects options for a daemon on another host if none is selected: a command that was meant for that daemon
+    /// must not be sent to this host's.
     pub(crate) fn refuse_unrelated(&self) -> Result<(), Failure> {
         if self.option().is_some() {
             return Ok(());
@@ -100,7 +100,7 @@ impl RemoteArgs {
         }
     }
 
-    /// A profile, with what else was given in the place of what it says.
+    /// A profile, overridden by the given options.
     fn over(&self, profile: Profile) -> Profile {
         let trust = if self.fingerprint.is_some() || self.ca.is_some() {
             (self.fingerprint, self.ca.clone())
@@ -111,7 +111,7 @@ impl RemoteArgs {
         Profile { url: profile.url, token_file, fingerprint: trust.0, ca: trust.1 }
     }
 
-    /// A profile of what was given. Its paths are absolute.
+    /// A profile from the given options. Its paths are absolute.
     pub(crate) fn to_profile(&self) -> Result<Profile, Failure> {
         let Some(url) = self.url.clone() else {
             return Err(usage(
@@ -126,7 +126,7 @@ impl RemoteArgs {
 }
 
 impl Profile {
-    /// The daemon that it is about.
+    /// The daemon that the options select.
     pub(crate) fn find(&self) -> Result<Remote, Failure> {
         let place = Place::parse(&self.url)?;
         let secured = if place.secure {
@@ -182,7 +182,7 @@ impl Place {
         Ok(Self { host, port, secure })
     }
 
-    /// As a `Host` header has it.
+    /// In the form of a `Host` header.
     fn authority(&self) -> String {
         if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)
@@ -202,7 +202,7 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    /// For people: `https://host:9013`.
+    /// In the form for users: `https://host:9013`.
     pub(super) fn shown(&self) -> String {
         let scheme = if self.place.secure { "https" } else { "http" };
         format!("{scheme}://{}", self.place.authority())
@@ -302,7 +302,7 @@ mod tests {
         );
     }
 
-    /// Each option that is of use only beside `--url` or `--profile`, alone.
+    /// Each option that is useful only with `--url` or `--profile`, alone.
     fn unrelated() -> [(&'static str, RemoteArgs); 3] {
         let file = || Some(PathBuf::from("file"));
         let fingerprint = Fingerprint::parse(&"AB".repeat(32));

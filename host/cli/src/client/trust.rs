@@ -1,10 +1,10 @@
-//! Whether the one who answers is the daemon that is meant.
+//! Verifies that the server is the intended daemon.
 //!
 //! ```text
 //!   a fingerprint is given:  the certificate is this very one ──▶ yes
 //!   none is:                 signed by an authority that is trusted, for this name ──▶ yes
 //! ```
-//! A certificate that is refused is remembered, so that people can compare it.
+//! A rejected certificate is remembered, so that users can compare it.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,16 +20,16 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootC
 use super::refused::PORT_WANTED;
 use crate::exit::{Exit, Failure};
 
-/// Who is trusted.
+/// The trusted certificate or authorities.
 #[derive(Debug, Clone)]
 pub(super) enum Trust {
-    /// Whoever has the key of this certificate.
+    /// Only the certificate with this fingerprint.
     One(Fingerprint),
-    /// Those whom the system trusts, and those of a file.
+    /// The system's authorities, and those of a file.
     Authorities(Option<PathBuf>),
 }
 
-/// Looks at the certificate of the one who answers.
+/// Verifies the server's certificate.
 #[derive(Debug)]
 pub(super) struct Verifier {
     provider: Arc<CryptoProvider>,
@@ -58,7 +58,7 @@ impl Verifier {
         Ok(Arc::new(Self { provider, way, refused: Mutex::default() }))
     }
 
-    /// For TLS.
+    /// The client configuration for TLS.
     pub(super) fn config(self: &Arc<Self>) -> Result<Arc<ClientConfig>, Failure> {
         let config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
@@ -67,7 +67,7 @@ impl Verifier {
         Ok(Arc::new(config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
     }
 
-    /// Why there is no connection, and what to do.
+    /// The error of the connection, and what to do.
     pub(super) fn explain(&self, url: &str, error: &std::io::Error) -> Failure {
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).take();
         let cause = error.get_ref();

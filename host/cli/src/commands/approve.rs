@@ -1,4 +1,4 @@
-//! `approve`: lets in a version of a component that asks for more than the one before it.
+//! `approve`: approves a version of a component that requests more grants than the previous one.
 
 use std::io::Write as _;
 

@@ -1,4 +1,4 @@
-//! `check`: run a checker once, now. By the daemon, or a component here.
+//! `check`: runs a checker once, now: in the daemon, or a component here.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -155,7 +155,7 @@ fn refuse_wrong(component: &Component, config: &serde_json::Value, file: &Path) 
     Err(Failure::new(Exit::Usage, mistakes.join("\n"), next))
 }
 
-/// The grants that have allowed nothing, as the command line has them.
+/// The unused grants, in the notation of the command line.
 fn unused(granted: &Grants, report: &CheckReport) -> Vec<String> {
     let all = granted.list();
     let unused = all.into_iter().filter(|grant| !report.used.contains(grant));
@@ -177,7 +177,7 @@ fn tell(report: &CheckReport, summary: &str, output: &mut Output) -> std::io::Re
     Ok(())
 }
 
-/// `connect=127.0.0.1:80`. Relative paths are relative to where the author stands.
+/// `connect=127.0.0.1:80`. Relative paths are relative to the current folder.
 fn grants(texts: &[String]) -> Result<Grants, Failure> {
     let mut grants = Grants::default();
     for text in texts {

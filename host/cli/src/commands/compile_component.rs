@@ -1,4 +1,4 @@
-//! `compile-component`: what the daemon runs as a child of itself.
+//! `compile-component`: compiles a component in a child process of the daemon.
 
 use std::io::Write as _;
 
@@ -6,7 +6,7 @@ use bellwether_sandbox::compile::{self, Compiler};
 
 use crate::exit::{Exit, Failure, Outcome};
 
-/// The subcommand's name.
+/// The name of the subcommand.
 const NAME: &str = "compile-component";
 
 /// The daemon compiles in a child of this program.
@@ -15,7 +15,7 @@ pub(crate) fn compiler() -> Compiler {
 }
 
 pub(crate) fn run() -> Outcome {
-    // Read by the daemon: the bare reason, on one line.
+    // For the daemon: only the reason, on one line.
     let Err(error) = compile::serve() else { return Ok(Exit::Done) };
     writeln!(std::io::stderr(), "{error:#}").map_err(Failure::from)?;
     Ok(Exit::Error)

@@ -1,4 +1,4 @@
-//! `completions`: for shells.
+//! `completions`: prints a completion script for a shell.
 
 use std::io::Write as _;
 
@@ -14,12 +14,12 @@ use crate::output::Output;
 #[derive(Debug, Args)]
 #[expect(clippy::doc_markdown, reason = "help is shown as it stands")]
 pub(crate) struct CompletionsArgs {
-    /// The shell
+    /// The shell to complete for
     shell: Shell,
 }
 
 pub(crate) fn run(args: &CompletionsArgs, command: &mut clap::Command, output: &mut Output) -> Outcome {
-    // clap_complete panics when it cannot write: it writes into memory.
+    // clap_complete panics when it cannot write, so it writes to memory.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, command, "bellwether", &mut script);
     output.write_all(&script)?;

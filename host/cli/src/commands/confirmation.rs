@@ -1,4 +1,4 @@
-//! How a person or a script confirms a command after which no node serves the module.
+//! The confirmation of a command after which no node serves the module, by a user or a script.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
 use std::time::Duration;
@@ -13,19 +13,19 @@ use bellwether_os::readiness::is_readable;
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 
-/// Nothing that is typed here is longer, in bytes.
+/// The maximum length of the input, in bytes.
 const MAX_TYPED: u64 = 256;
-/// An answer that takes longer is not waited for: what the question says may no longer be so.
+/// The time limit for the answer, because the question may become outdated.
 const ANSWERED_WITHIN: Duration = Duration::from_mins(5);
 
-/// Where the confirmation comes from.
+/// The source of the confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Confirmation {
-    /// It is given: by `--yes`, or by the script on this node that gives the command.
+    /// It is given: by `--yes`, or by the script on this node that runs the command.
     Given,
-    /// The person at the terminal is asked.
+    /// The user at the terminal is asked.
     Asked,
-    /// There is none, and nobody to ask.
+    /// There is none, and no terminal to ask on.
     Missing,
 }
 
@@ -38,7 +38,7 @@ impl Confirmation {
 
     fn by(yes: bool, terminal: bool, local: bool) -> Self {
         match (yes, terminal, local) {
-            // Scripts that were written for this node before there was `--yes` go on working.
+            // Scripts that were written for this node before `--yes` existed keep working.
             (true, ..) | (false, false, true) => Self::Given,
             (false, true, _) => Self::Asked,
             (false, false, false) => Self::Missing,
@@ -46,10 +46,10 @@ impl Confirmation {
     }
 }
 
-/// Says at the terminal what the command will do, and asks for the module's name. Returns the generation that was
-/// shown: the command is refused if the module changes in the meantime.
+/// Shows the effect of the command on the terminal, and asks for the module's name. Returns the generation that was
+/// shown: the command is rejected if the module changes in the meantime.
 pub(crate) async fn ask(client: &Client, command: Command, module: &ModuleName) -> Result<u64, Failure> {
-    // In this order: a change between the two is found by the daemon.
+    // In this order: a change between the two is detected by the daemon.
     let shown: ModuleStatus = client.get(&format!("/modules/{module}")).await?;
     let consequences: Vec<Consequence> = client.get(&format!("/modules/{module}/consequences")).await?;
     let consequence = consequences.into_iter().find(|consequence| consequence.command == command);

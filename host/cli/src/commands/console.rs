@@ -1,4 +1,4 @@
-//! `console`: an address that opens the console, signed in.
+//! `console`: prints a link that opens the console, signed in.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -47,7 +47,7 @@ pub(crate) async fn run(args: &ConsoleArgs, root: &RootArg, output: &mut Output)
     Ok(Exit::Done)
 }
 
-/// A one-time address for `user`, and the fingerprint of the certificate that the console shows.
+/// A one-time link for `user`, and the fingerprint of the console's certificate.
 pub(crate) async fn address(
     client: &Client,
     user: &str,
@@ -58,7 +58,7 @@ pub(crate) async fn address(
         let next = "see `bellwether status` for the reason, and `[console]` in bellwether.toml";
         Failure::new(Exit::Error, "this node has no console", next)
     })?;
-    // A daemon of an earlier version refuses a time.
+    // A daemon of an earlier version rejects a lifetime.
     let body = if good_for == ONE_TIME {
         json!({ "user": user })
     } else {

@@ -20,26 +20,25 @@ use crate::output::Output;
 /// The application of `bellwether demo`
 #[derive(Debug, Args)]
 pub(crate) struct DemoAppArgs {
-    /// Where to listen
+    /// The address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
 }
 
-/// How it behaves at present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 enum Mood {
     Well,
-    /// Takes connections and never answers.
+    /// It accepts connections and never answers.
     Hanging,
-    /// Answers 500.
+    /// It answers with 500.
     Failing,
 }
 
 #[derive(Debug, Clone)]
 struct App {
     mood: Arc<AtomicU8>,
-    /// On which node it runs, if Bellwether has started it: clients behind a load balancer see who serves.
+    /// The node it runs on, if Bellwether has started it: clients behind a load balancer see which node serves.
     node: Option<HeaderValue>,
 }
 
@@ -78,13 +77,13 @@ fn pages(node: Option<HeaderValue>) -> Router {
         .with_state(app)
 }
 
-/// Never empty, so that a person who opens it sees something.
+/// Never empty, so that a user who opens it sees something.
 const PAGE: &str = "<!doctype html><html lang=en><title>Bellwether demo</title>\
 <h1>The demo application is running</h1><p>Kill it, make it hang, make it fail: it is restarted.</html>\n";
 
 async fn home(State(app): State<App>) -> Response {
     if app.is(Mood::Hanging) {
-        // Whoever asks gives up or this process ends.
+        // Until the client gives up or this process ends.
         std::future::pending::<()>().await;
     }
     if app.is(Mood::Failing) {
@@ -112,7 +111,7 @@ async fn heal(State(app): State<App>) -> &'static str {
 
 fn change(app: &App, mood: Mood, text: &'static str) -> &'static str {
     app.set(mood);
-    // Its log; if nobody takes it, it serves all the same.
+    // Its log; if it cannot be written, the application serves all the same.
     let _ = write!(std::io::stdout(), "changed: {text}");
     text
 }

@@ -1,4 +1,4 @@
-//! `doctor`: is the installation well?
+//! `doctor`: checks the installation.
 
 mod console;
 mod drains;
@@ -58,7 +58,7 @@ pub(crate) async fn run(args: &DoctorArgs, root: &RootArg, output: &mut Output) 
     Ok(if problems == 0 { Exit::Done } else { Exit::Denied })
 }
 
-/// The last line.
+/// The last line of the output.
 fn verdict(problems: usize, advice: usize, untold: usize) -> (Tone, String) {
     let mut besides = Vec::new();
     if advice > 0 {

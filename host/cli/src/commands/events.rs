@@ -1,4 +1,4 @@
-//! `events`: what happened.
+//! `events`: shows the journal records.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -66,7 +66,7 @@ pub(crate) async fn run(args: &EventsArgs, root: &RootArg, output: &mut Output) 
     let filter = args.filter();
     let since = args.since.map(|since| format!("&since={since}")).unwrap_or_default();
     let until = args.until.map(|until| format!("&until={until}")).unwrap_or_default();
-    // Before the past is read: what happens in between is in the one or in the other.
+    // Subscribed before the past is read: an event in between is in one of the two.
     let latest = if args.follow { latest(&client).await? } else { 0 };
     let path = format!("/events?limit={}{filter}{since}{until}", args.limit);
     let past: Vec<EventLine> = client.get(&path).await?;
@@ -84,8 +84,8 @@ pub(crate) async fn run(args: &EventsArgs, root: &RootArg, output: &mut Output) 
     output.flush()?;
     let mut after = past.last().map_or(latest, |last| last.seq.max(latest));
     loop {
-        // It has told what it said last: the daemon is asked for what comes behind that, so that
-        // nothing is left out or comes twice over a restart.
+        // Continues after the last event that was shown, so that none is missing or repeated after a restart of the
+        // daemon.
         let ended = follow(&client, &filter, &mut after, args.json, output).await?;
         eprintln!("no data since {}: {}", TimeFormat::here().now(), ended.said());
         loop {
@@ -98,10 +98,10 @@ pub(crate) async fn run(args: &EventsArgs, root: &RootArg, output: &mut Output) 
     }
 }
 
-/// Before it looks again for a daemon that is gone.
+/// The delay before reconnecting to a daemon that is gone.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Tells until the daemon does not any more, and why that is. An error is one of the output.
+/// Shows events until the connection ends, and returns why. An error is one of the output.
 async fn follow(
     client: &Client,
     filter: &str,
@@ -178,7 +178,7 @@ impl EventsArgs {
     }
 }
 
-/// Whatever is no letter or digit of ASCII, as it stands in an address.
+/// Everything except ASCII letters and digits, encoded for a URL.
 pub(super) fn escaped(text: &str) -> String {
     const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
     utf8_percent_encode(text, ESCAPED).to_string()

@@ -1,4 +1,4 @@
-//! What components ask for beside what modules grant them: for `inspect` and `validate`.
+//! Compares the grants that components request with those that modules give, for `inspect` and `validate`.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ pub(super) struct Components<'r> {
 }
 
 type Known = BTreeMap<(ComponentKind, ComponentName), Option<Loaded>>;
-/// What a component says of itself; if it is there and cannot be loaded, why not.
+/// The description of a component; if it exists and cannot be loaded, why not.
 type Loaded = Result<About, String>;
 
 impl<'r> Components<'r> {
@@ -29,12 +29,12 @@ impl<'r> Components<'r> {
         Self { sandbox, root, known: RefCell::default() }
     }
 
-    /// Where they are loaded.
+    /// The sandbox that loads them.
     pub(super) fn sandbox(&self) -> &Sandbox {
         &self.sandbox
     }
 
-    /// None if there is no such component.
+    /// `None` if there is no such component.
     pub(super) fn get(&self, kind: ComponentKind, name: &ComponentName) -> Option<Loaded> {
         let key = (kind, name.clone());
         if let Some(known) = self.known.borrow().get(&key) {
@@ -48,13 +48,13 @@ impl<'r> Components<'r> {
         loaded
     }
 
-    /// The schema of its configuration. What cannot be loaded takes anything, for all we know.
+    /// The schema of its configuration. A component that cannot be loaded is assumed to accept any.
     pub(super) fn schema(&self, kind: ComponentKind, name: &ComponentName) -> Option<String> {
         let about = self.get(kind, name)?;
         Some(about.map_or_else(|_| "{}".to_owned(), |about| about.config_schema))
     }
 
-    /// The files that some module names and that cannot be loaded, each with the reason.
+    /// The files that a module names and that cannot be loaded, each with the reason.
     pub(super) fn broken(&self) -> Vec<(String, String)> {
         let known = self.known.borrow();
         let broken = known.iter().filter_map(|((kind, name), loaded)| {
@@ -65,20 +65,20 @@ impl<'r> Components<'r> {
     }
 }
 
-/// The component's file in the root, or else the one that comes with the binary.
+/// The component's file in the root, or else the built-in one.
 pub(super) fn component_bytes(root: &Path, kind: ComponentKind, name: &ComponentName) -> Option<Vec<u8>> {
     let file = root.join(kind.folder()).join(format!("{name}.wasm"));
     let own = |(folder, own, _): &&(&str, &str, &[u8])| *folder == kind.folder() && *own == name.as_str();
     std::fs::read(file).ok().or_else(|| Some(STANDARD.iter().find(own)?.2.to_vec()))
 }
 
-/// Every use of a component in the files that are right.
+/// Every use of a component in the valid files.
 pub(super) fn uses(report: &RootReport) -> Vec<ComponentUse> {
     let modules = report.modules.iter().filter_map(|(_, module)| module.as_ref().ok());
     modules.flat_map(Sourced::component_uses).collect()
 }
 
-/// For programs.
+/// The JSON form of a use.
 pub(super) fn document(of: &ComponentUse, asked: &[GrantRequest]) -> Value {
     let listed = |list: Vec<(GrantKind, String)>| -> Vec<Value> {
         list.into_iter().map(|(kind, value)| json!({ "kind": kind.word(), "value": value })).collect()

@@ -1,4 +1,4 @@
-//! `inspect`: what a component is, and whether it runs here.
+//! `inspect`: describes a component, and checks whether it runs here.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &InspectArgs, root: &RootArg, output: &mut Output) -> Ou
     Ok(Exit::Done)
 }
 
-/// Where the modules of the root use a component of this file's name. None without a root.
+/// The uses of a component with this file's name in the modules of the root. Empty without a root.
 fn uses(args: &InspectArgs, root: &RootArg, kind: Kind) -> Result<Option<Vec<ComponentUse>>, Failure> {
     let is_meant = root.given().is_some() || args.module.is_some();
     let root = match root.find() {
@@ -83,8 +83,8 @@ fn uses(args: &InspectArgs, root: &RootArg, kind: Kind) -> Result<Option<Vec<Com
     Ok(Some(uses))
 }
 
-/// Keeps compiled code where the user's programs keep such things, so that the next call is quick. Without
-/// such a folder, or if it is not the user's alone, everything is compiled each time.
+/// Caches compiled code in the user's cache folder, so that the next call is fast. Without such a folder, or if
+/// other users can write to it, everything is compiled each time.
 pub(super) fn keep_compiled(sandbox: &mut Sandbox) {
     let given = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let caches = given("XDG_CACHE_HOME").or_else(|| Some(given("HOME")?.join(".cache")));
@@ -97,10 +97,10 @@ pub(super) fn keep_compiled(sandbox: &mut Sandbox) {
     }
 }
 
-/// A component that takes a moment to compile, in bytes.
+/// A component of at least this size, in bytes, takes a moment to compile.
 const TAKES_A_MOMENT: usize = 1 << 20;
 
-/// The bytes of a component, if the file can be one, or of the standard one of this name.
+/// The bytes of a component, if the file can be one, or of the standard one with this name.
 pub(super) fn read_component(file: &Path) -> Result<Vec<u8>, Failure> {
     if let Some(bytes) = standard(file) {
         return Ok(bytes);
@@ -119,7 +119,7 @@ pub(super) fn read_component(file: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(file).map_err(|error| unreadable(&error))
 }
 
-/// The standard component of this name, unless there is a file that is called so.
+/// The standard component with this name, unless there is a file with the name.
 fn standard(name: &Path) -> Option<Vec<u8>> {
     let (_, _, bytes) = STANDARD.iter().find(|(_, own, _)| Path::new(own) == name)?;
     (!name.exists()).then(|| bytes.to_vec())
@@ -162,7 +162,7 @@ fn document(component: &Component, uses: Option<&[ComponentUse]>) -> Value {
         "uses": uses.map(|uses| uses.iter().map(of_use).collect::<Vec<_>>()),
         "imports": component.imports(),
         "exports": component.exports(),
-        // As JSON if it is; a guest may say anything.
+        // As JSON if it is valid; a guest may return any text.
         "config_schema": serde_json::from_str::<Value>(&about.config_schema).unwrap_or(Value::Null),
     })
 }

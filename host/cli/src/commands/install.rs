@@ -1,4 +1,4 @@
-//! `install`: the binary, the unit, the folders and an example on this machine, and away again.
+//! `install`: installs the binary, the unit, the folders and an example on this machine, and removes them.
 
 mod archive;
 mod key;
@@ -19,13 +19,13 @@ use self::shared::Shared;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, Tone};
 
-/// The unit of systemd, as the Debian package has it.
+/// The unit of systemd, from the Debian package.
 pub(crate) const UNIT: &str = include_str!("../../package/bellwether.service");
-/// Its first line is the mark by which a later version knows what it wrote.
+/// Its first line is the mark by which a later version recognises a file that it wrote.
 const MARK: &str = "# Written by bellwether.";
 const NODE_FILE: &str = include_str!("../../package/bellwether.toml");
 const EXAMPLE: &str = include_str!("../../package/example.toml.sample");
-/// The path of the binary in the unit, as the package has it.
+/// The path of the binary in the package's unit.
 const PACKAGED: &str = "/usr/bin/bellwether";
 
 /// Install this binary as a system service, or remove it
@@ -98,20 +98,20 @@ pub(crate) fn run(args: &InstallArgs, output: &mut Output) -> Outcome {
 
 type Steps = Vec<(PathBuf, Done)>;
 
-/// What is installed.
+/// The files to install.
 #[derive(Debug)]
 struct Contents {
     binary: Vec<u8>,
     unit: String,
-    /// What is there to be edited.
+    /// The files that operators may edit.
     node_file: String,
     example: String,
-    /// What only an archive has, by its path below the prefix.
+    /// Files that only an archive contains, by path relative to the prefix.
     shared: Option<BTreeMap<String, Vec<u8>>>,
 }
 
 impl Contents {
-    /// This program, and what it carries.
+    /// This program, and its embedded files.
     fn own() -> anyhow::Result<Self> {
         let own = std::env::current_exe()?;
         let binary = std::fs::read(&own).with_context(|| own.display().to_string())?;
@@ -119,7 +119,7 @@ impl Contents {
         Ok(Self { binary, unit, node_file, example, shared: None })
     }
 
-    /// A release, verified.
+    /// The files of a verified release.
     fn of_archive(
         args: &InstallArgs,
         file: &Path,
@@ -148,7 +148,7 @@ impl Contents {
     }
 }
 
-/// Where everything goes, below the root of the system.
+/// The paths of everything, relative to the root of the system.
 fn paths(args: &InstallArgs) -> (PathBuf, PathBuf) {
     (args.prefix.join("bin/bellwether"), PathBuf::from("/etc/systemd/system/bellwether.service"))
 }
@@ -176,13 +176,13 @@ fn install(args: &InstallArgs, place: &Place, contents: &Contents) -> Result<Ste
     for (file, text) in operators(&contents.node_file, &contents.example) {
         steps.push((file.into(), place.operators(Path::new(file), text)?));
     }
-    // The last: where something else fails, the program is still the one of the version before.
+    // The program comes last: if something else fails, it is still the previous version.
     let replaced = place.put(&binary, &contents.binary, 0o755)?;
     steps.push((binary, replaced));
     Ok(steps)
 }
 
-/// What is there to be edited.
+/// The files that operators may edit.
 fn operators<'a>(node_file: &'a str, example: &'a str) -> [(&'static str, &'a str); 2] {
     [("/etc/bellwether/bellwether.toml", node_file), ("/etc/bellwether/modules/example.toml.sample", example)]
 }
@@ -210,7 +210,7 @@ fn uninstall(args: &InstallArgs, place: &Place) -> Result<Steps, Failure> {
         steps.push((link.into(), place.remove_link(Path::new(link))?));
     }
     for (file, own) in operators(NODE_FILE, EXAMPLE) {
-        // An archive of another version may have brought another text.
+        // An archive of another version may have installed another text.
         let kept = "kept: differs from this version's";
         steps.push((file.into(), place.remove_if(Path::new(file), kept, |text| text == own.as_bytes())?));
     }
@@ -227,7 +227,7 @@ fn uninstall(args: &InstallArgs, place: &Place) -> Result<Steps, Failure> {
     Ok(steps)
 }
 
-/// The unit for a binary at this path, run by this user.
+/// The unit for a binary at this path, with this user.
 pub(crate) fn unit_text(binary: &Path, user: Option<&str>) -> String {
     unit_for(UNIT, binary, user)
 }
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(text.matches("\nUser=bw\n").count(), 1);
     }
 
-    /// What installs the archive that is in the folder of the system.
+    /// Installs the archive from the folder of the system.
     fn of_archive(system: &tempfile::TempDir) -> InstallArgs {
         let archive = system.path().join("release.tar.gz");
         std::fs::write(&archive, archive::tests::signed_archive()).unwrap();

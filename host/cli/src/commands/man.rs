@@ -1,4 +1,4 @@
-//! `man`: the manual page.
+//! `man`: prints the manual page.
 
 use std::io::Write as _;
 
@@ -26,7 +26,7 @@ pub(crate) fn run(_args: &ManArgs, command: clap::Command, output: &mut Output) 
         let mut of = Vec::new();
         man.render_description_section(&mut of)?;
         man.render_options_section(&mut of)?;
-        // The sections of a command become a part of the one page.
+        // The sections of a command become a part of the single page.
         let text = String::from_utf8_lossy(&of)
             .replace(".SH DESCRIPTION", &format!(".SH BELLWETHER {}", subcommand.get_name().to_uppercase()));
         page.extend_from_slice(text.replace(".SH OPTIONS", ".PP").as_bytes());

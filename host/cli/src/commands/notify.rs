@@ -1,4 +1,4 @@
-//! `notify`: who is told what happens, and whether that works.
+//! `notify`: shows the notification targets, and tests them.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -44,7 +44,7 @@ enum NotifyAction {
     },
 }
 
-/// A try takes up to a minute, and others may be tested just now.
+/// An attempt takes up to a minute, and other tests may be running.
 const TESTED_WITHIN: Duration = Duration::from_secs(80);
 
 pub(crate) async fn run(args: &NotifyArgs, root: &RootArg, output: &mut Output) -> Outcome {
@@ -89,7 +89,7 @@ async fn list(client: &Client, json: bool, output: &mut Output) -> Outcome {
 }
 
 async fn test(client: &Client, name: Option<&TargetName>, json: bool, output: &mut Output) -> Outcome {
-    // Names are made of characters that need no escape.
+    // Names consist of characters that need no encoding.
     let asked = name.map_or_else(String::new, |name| format!("?target={name}"));
     let answers: Vec<TestAnswer> = client.post(&format!("/notifications/test{asked}"), TESTED_WITHIN).await?;
     if json {

@@ -1,4 +1,4 @@
-//! `start`, `stop`, `restart`, `suspend`, `resume`, `reset`, `confirm`: what a person asks of a module.
+//! `start`, `stop`, `restart`, `suspend`, `resume`, `reset`, `confirm`: commands for a module.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -54,7 +54,7 @@ pub(crate) enum Order {
     Confirm(OrderArgs),
 }
 
-/// Which module, and whether to wait for it.
+/// The module, and whether to wait for the result.
 #[derive(Debug, Args)]
 pub(crate) struct OrderArgs {
     /// The module: the name of its file in modules/
@@ -77,7 +77,7 @@ pub(crate) struct OrderArgs {
     json: bool,
 }
 
-/// Which module, and whether it is meant also if no other node serves it.
+/// The module, and whether the command is confirmed.
 #[derive(Debug, Args)]
 pub(crate) struct TakingOutArgs {
     #[command(flatten)]
@@ -88,7 +88,7 @@ pub(crate) struct TakingOutArgs {
     yes: bool,
 }
 
-/// Which module, and for how long.
+/// The module, and the duration.
 #[derive(Debug, Args)]
 pub(crate) struct SuspendArgs {
     #[command(flatten)]
@@ -114,7 +114,7 @@ impl Order {
     }
 }
 
-/// What the command line says.
+/// The parts of the command line.
 struct Parts {
     command: Command,
     args: OrderArgs,
@@ -122,7 +122,7 @@ struct Parts {
     yes: bool,
 }
 
-/// For clap.
+/// The parser of `--for` for clap.
 fn suspended_for(text: &str) -> Result<Duration, String> {
     let lasts = when::duration(text).map_err(|error| error.to_string())?;
     if lasts.is_zero() || lasts > LASTS_AT_MOST {
@@ -132,11 +132,11 @@ fn suspended_for(text: &str) -> Result<Duration, String> {
     Ok(lasts)
 }
 
-/// Where the API takes it.
+/// The path of the API.
 fn path(command: Command, args: &OrderArgs, lasts: Option<Duration>, seen: Option<u64>) -> String {
     let mut asked = Vec::new();
     asked.extend(seen.map(|seen| format!("seen={seen}")));
-    // A part of a second is a second: for none there would be nothing to do.
+    // A fraction of a second is rounded up: zero seconds would have no effect.
     asked.extend(
         lasts.map(|lasts| format!("for_s={}", lasts.as_secs() + u64::from(lasts.subsec_nanos() > 0))),
     );
@@ -148,7 +148,7 @@ fn path(command: Command, args: &OrderArgs, lasts: Option<Duration>, seen: Optio
 pub(crate) async fn run(order: Order, root: &RootArg, output: &mut Output) -> Outcome {
     let Parts { command, args, lasts, yes } = order.parts();
     let client = root.client()?;
-    // As it is before, to tell the change from what was so already.
+    // The state before the command, to recognise changes.
     let before = if args.wait { Some(module(client.get("/status").await?, &args.module)?) } else { None };
     let answer = match client.give(&path(command, &args, lasts, None)).await? {
         Given::Answered(answer) => answer,
@@ -254,7 +254,7 @@ fn progress(module: &ModuleStatus) -> String {
     }
 }
 
-/// Whether what was asked for has been reached, or never will be.
+/// Whether the requested state has been reached, or never will be.
 fn done(command: Command, before: &ModuleStatus, now: &ModuleStatus) -> Option<bool> {
     let changed = now.since != before.since || now.state != before.state;
     let gave_up = now.state == StateName::Failed && changed;

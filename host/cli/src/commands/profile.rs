@@ -1,4 +1,4 @@
-//! `profile`: daemons on other hosts by name.
+//! `profile`: names for daemons on other hosts.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -35,15 +35,15 @@ enum ProfileAction {
         #[arg(long)]
         unchecked: bool,
     },
-    /// Show all of them
+    /// Show all profiles of this user
     List {
-        /// For programs: a list of objects
+        /// Print a JSON list of objects
         #[arg(long)]
         json: bool,
     },
     /// Remove one; the file of its token stays
     Remove {
-        /// Which
+        /// The name of the profile
         name: ProfileName,
     },
 }
@@ -86,7 +86,7 @@ pub(crate) async fn run(args: &ProfileArgs, root: &RootArg, output: &mut Output)
     Ok(Exit::Done)
 }
 
-/// What the daemon calls its node, which shows that the address, the certificate and the token are right.
+/// The daemon's own name of its node, which shows that the address, the certificate and the token are right.
 async fn node(client: &Client) -> Result<NodeName, Failure> {
     let status: Result<NodeStatus, Failure> = client.get("/status").await;
     match status {
@@ -122,7 +122,7 @@ fn list(profiles: &Profiles, output: &mut Output) -> Result<(), Failure> {
     let rows = names.iter().map(|name| {
         let (tone, [url, trusted, token]) = match profiles.read(name) {
             Ok(profile) => (Tone::Plain, columns(&profile)),
-            // The first line says which file and why, the others show the place.
+            // The first line names the file and the reason, the others show the position.
             Err(failure) => {
                 let why = failure.said().lines().next().unwrap_or_default().to_owned();
                 (Tone::Bad, [why, String::new(), String::new()])

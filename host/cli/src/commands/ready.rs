@@ -1,4 +1,4 @@
-//! `ready`: for what asks by a program instead of by HTTP.
+//! `ready`: the health answer for software that checks with a program instead of by HTTP.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -13,9 +13,9 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Output;
 use crate::root::RootArg;
 
-/// Those that run a program as a check (`vrrp_script` of keepalived, ldirectord) give it a second or more.
+/// Software that runs a program as a check (`vrrp_script` of keepalived, ldirectord) gives it a second or more.
 const WITHIN: Duration = Duration::from_millis(900);
-/// The answer and its head are shorter, in bytes.
+/// The maximum length of the answer with its head, in bytes.
 const MAX_ANSWER: u64 = 4096;
 
 /// Query the health endpoint as a load balancer does; exit code 0 if the application is serving
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &ReadyArgs, root: &RootArg, output: &mut Output) -> Outc
     Ok(if code == "200" { Exit::Done } else { Exit::Denied })
 }
 
-/// Where an endpoint answers that listens on every address.
+/// An address that reaches an endpoint which listens on every address.
 fn reachable(listens: SocketAddr) -> SocketAddr {
     let ip = match listens.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -65,7 +65,7 @@ fn reachable(listens: SocketAddr) -> SocketAddr {
 }
 
 fn ask(address: SocketAddr, path: &str, until: Instant) -> std::io::Result<String> {
-    // A time of nothing means for ever.
+    // A timeout of zero means none.
     let left = || until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
     let mut stream = TcpStream::connect_timeout(&address, left())?;
     stream.set_write_timeout(Some(left()))?;

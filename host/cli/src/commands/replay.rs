@@ -1,4 +1,4 @@
-//! `replay`: does the daemon decide the same again, and what would have been different?
+//! `replay`: repeats past decisions, and shows what would have been different.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &ReplayArgs, root: &RootArg, output: &mut Output) -> Out
     match policy {
         Some((module, policy)) => {
             let Stretch { checkpoint, lines, gaps } = stretch;
-            // Only what is told without a gap can be estimated.
+            // Only input without a gap can be used for an estimate.
             let begin = gaps.into_iter().max();
             let (checkpoint, lines) = match begin {
                 Some(begin) => (None, after_a_beginning(&lines, begin)),
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &ReplayArgs, root: &RootArg, output: &mut Output) -> Out
     }
 }
 
-/// From the first beginning behind a gap.
+/// From the first beginning after a gap.
 fn after_a_beginning(lines: &[Line], gap: usize) -> &[Line] {
     use bellwether_core::transcript::Input;
     let behind = lines.get(gap..).unwrap_or_default();

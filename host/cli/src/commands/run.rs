@@ -1,4 +1,4 @@
-//! `run`: the daemon itself.
+//! `run`: runs the daemon.
 
 use std::path::PathBuf;
 
@@ -69,7 +69,6 @@ fn announce(ready: &Ready) {
     tracing::info!("commands: {}", ready.socket.display());
 }
 
-/// The components that come with the binary.
 pub(crate) fn standard() -> Vec<StandardComponent> {
     STANDARD.iter().map(|(folder, name, bytes)| StandardComponent { folder, name, bytes }).collect()
 }
@@ -94,7 +93,7 @@ pub(crate) fn explain(error: RunError) -> Failure {
                 root.display()
             ),
         ),
-        // `kill 0` would end whoever types it.
+        // `kill 0` would end the user's own shell.
         RunError::SecondDaemon { pid: 0 } => Failure::new(
             Exit::SecondDaemon,
             "another daemon has just started on this root",

@@ -1,4 +1,4 @@
-//! `simulate`: what would happen?
+//! `simulate`: shows what would happen in a scenario.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -116,14 +116,14 @@ pub(super) fn refuse_unknown(root: &Path, module: &ModuleName) -> Result<(), Fai
     Err(Failure::new(Exit::NoSuch, format!("there is no module `{module}` in this root"), next))
 }
 
-/// The module's own file, or the one that is to be tried.
+/// The module's own file, or the given one.
 pub(super) fn read_module_file(
     root: &Path,
     module: &ModuleName,
     file: Option<&Path>,
 ) -> Result<ModuleSpec, Mistakes> {
     let own = own_file(module);
-    // What is given is relative to where its author stands.
+    // The given path is relative to the current folder.
     let given = file.map(|file| std::path::absolute(file).unwrap_or_else(|_| file.to_owned()));
     let sourced = config::read_module_as(root, module.clone(), given.as_deref().unwrap_or(&own))?;
     Ok(sourced.spec)
@@ -224,7 +224,7 @@ fn print(args: &SimulateArgs, report: &Report, output: &mut Output) -> io::Resul
     Ok(())
 }
 
-/// `+1m 30s`, and tenths where there are any: much happens within a second.
+/// `+1m 30s`, and tenths of seconds if there are any: several events may happen within a second.
 fn offset(at: Duration) -> String {
     let whole = Duration::from_secs(at.as_secs());
     let tenths = at.subsec_millis() / 100;

@@ -1,4 +1,4 @@
-//! `status`: how everything is, worst first.
+//! `status`: shows the state of the modules, worst first.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -53,10 +53,10 @@ pub(crate) async fn run(args: &StatusArgs, root: &RootArg, output: &mut Output) 
     Ok(Exit::Done)
 }
 
-/// Before it looks again for a daemon that is gone.
+/// The delay before reconnecting to a daemon that is gone.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Ends by Ctrl-C, or when the first look fails.
+/// Ends with Ctrl-C, or when the first attempt fails.
 async fn watch(args: &StatusArgs, client: &Client, output: &mut Output) -> Outcome {
     let mut lines = client.lines("/status/stream").await?;
     let mut latest: Option<NodeStatus> = None;
@@ -77,7 +77,7 @@ async fn watch(args: &StatusArgs, client: &Client, output: &mut Output) -> Outco
             redraw(args, latest.as_ref(), None, output)?;
             continue;
         }
-        // What was true then must not look as if it were true now.
+        // An outdated status must not look like a present one.
         let lost = jiff::Timestamp::now().to_string();
         lines = loop {
             redraw(args, latest.as_ref(), Some(&lost), output)?;
@@ -117,7 +117,7 @@ pub(crate) fn headline(status: &NodeStatus) -> String {
     if !status.headline.is_empty() {
         return status.headline.clone();
     }
-    // A daemon of an earlier version says none.
+    // A daemon of an earlier version sends none.
     let ready = status.modules.iter().filter(|module| module.ready).count();
     match status.modules.len() {
         0 => "There are no modules yet".to_owned(),
@@ -167,7 +167,7 @@ fn print(status: &NodeStatus, detail: bool, when: &TimeFormat, output: &mut Outp
     for component in &status.components {
         print_component(component, when, output)?;
     }
-    // What concerns a component is said there, with what to do.
+    // Problems of a component are shown there, with the remedy.
     let said: Vec<String> = status
         .components
         .iter()
@@ -201,7 +201,7 @@ fn print_not_notified(target: &NotifyStatus, when: &TimeFormat, output: &mut Out
     writeln!(output, "  {} waiting, {failed}; {next}", target.waiting)
 }
 
-/// What is wrong with the file of a component, if anything is.
+/// The problem of a component's file, if there is one.
 fn print_component(
     component: &ComponentStatus,
     when: &TimeFormat,
@@ -246,7 +246,7 @@ fn file(component: &ComponentStatus) -> String {
 fn print_modules(modules: &[ModuleStatus], when: &TimeFormat, output: &mut Output) -> std::io::Result<()> {
     let mut modules: Vec<&ModuleStatus> = modules.iter().collect();
     modules.sort_by(|a, b| (a.attention, &a.name).cmp(&(b.attention, &b.name)));
-    // On a narrower terminal there is room for the reason only without what `status MODULE` has.
+    // On a narrow terminal there is room for the reason only without the columns that `status MODULE` shows.
     let roomy = output.width().is_none_or(|width| width >= ROOMY);
     let row = |module: &ModuleStatus| {
         let since = module.shown_since();
@@ -268,7 +268,7 @@ fn print_modules(modules: &[ModuleStatus], when: &TimeFormat, output: &mut Outpu
     output.table(&header, rows)
 }
 
-/// From so many columns on there is room for everything.
+/// With this many columns there is room for everything.
 const ROOMY: u16 = 160;
 
 fn print_module(module: &ModuleStatus, when: &TimeFormat, output: &mut Output) -> std::io::Result<()> {
@@ -331,7 +331,7 @@ pub(crate) fn restarts(module: &ModuleStatus) -> (Tone, String) {
     (tone, format!("{spent} of {} in {}", budget.restarts, budget.within))
 }
 
-/// More of them are counted and not listed.
+/// Further ones are counted and not listed.
 const MAX_LISTED: usize = 4;
 
 pub(crate) fn processes(module: &ModuleStatus) -> String {
@@ -361,7 +361,7 @@ fn last(checker: &CheckerStatus, when: &TimeFormat) -> ((Tone, String), (Tone, S
     ((tone, saw), (Tone::Plain, took(last.took_us)))
 }
 
-/// `3.1 ms`
+/// A duration such as `3.1 ms`.
 pub(crate) fn took(micros: u64) -> String {
     let exact = Duration::from_micros(micros).as_secs_f64();
     match micros {

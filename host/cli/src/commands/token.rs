@@ -1,4 +1,4 @@
-//! `token`: what programs come with.
+//! `token`: manages the tokens of programs.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -51,7 +51,7 @@ enum TokenAction {
     },
     /// Revoke a token; requests with it are rejected from now on
     Revoke {
-        /// The token
+        /// The name of the token
         name: AccountName,
     },
 }
@@ -67,7 +67,7 @@ pub(crate) async fn run(args: &TokenArgs, root: &RootArg, output: &mut Output) -
                 output.json(&token)?;
             } else {
                 writeln!(output, "{}", token.secret)?;
-                // Beside the output: `> token` makes a file that holds the token and nothing else.
+                // To standard error: `> token` creates a file that contains only the token.
                 writeln!(
                     std::io::stderr(),
                     "\nShown only once. The token has the role {role}: store it where only its program can read it."

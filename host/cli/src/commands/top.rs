@@ -1,4 +1,4 @@
-//! `top`: the node on the whole terminal.
+//! `top`: the node on the full screen.
 
 use std::io::IsTerminal as _;
 
@@ -29,7 +29,7 @@ pub(crate) async fn run(args: &TopArgs, root: &RootArg, output: &Output) -> Outc
     terminal::run(&client, args.module.clone(), output.colored()).await
 }
 
-/// Whether somebody looks at the output and can type, and the output can be drawn on.
+/// Whether the output is an interactive terminal that can be drawn on.
 pub(crate) fn possible(output: &Output) -> bool {
     let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
     output.terminal && std::io::stdin().is_terminal() && !dumb

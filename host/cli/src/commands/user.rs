@@ -1,4 +1,4 @@
-//! `user`: who may sign in to the console.
+//! `user`: manages the users of the console.
 
 use std::io::{IsTerminal as _, Write as _};
 
@@ -43,7 +43,7 @@ enum UserAction {
         #[arg(long, conflicts_with = "password_stdin")]
         no_password: bool,
     },
-    /// List all users
+    /// List all users of the console
     List {
         /// Print a JSON list of objects
         #[arg(long)]
@@ -51,14 +51,14 @@ enum UserAction {
     },
     /// Change a user's role; ends that user's sessions
     Role {
-        /// The user
+        /// The name of the user
         name: AccountName,
         /// monitor, control or admin
         role: Role,
     },
     /// Set a user's password; ends that user's sessions
     Password {
-        /// The user
+        /// The name of the user
         name: AccountName,
 
         #[command(flatten)]
@@ -66,7 +66,7 @@ enum UserAction {
     },
     /// Remove a user; ends that user's sessions
     Remove {
-        /// The user
+        /// The name of the user
         name: AccountName,
     },
 }

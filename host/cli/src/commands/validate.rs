@@ -1,4 +1,4 @@
-//! `validate`: are the files right?
+//! `validate`: checks the files.
 
 mod against_running;
 mod sight;
@@ -175,7 +175,7 @@ fn by_file(unreachable: &[Unreachable]) -> impl Iterator<Item = Mistakes> + '_ {
     files.filter_map(|file| Mistakes::new(file.iter().map(|one| one.mistake.clone()).collect()))
 }
 
-/// Of each module whose file is right: what it comes to.
+/// The effective values of each module whose file is valid.
 fn effective(report: &RootReport) -> impl Iterator<Item = (&str, Vec<Effective>)> {
     report
         .modules
@@ -265,7 +265,7 @@ impl fmt::Display for Note {
     }
 }
 
-/// Those of each file by itself.
+/// The errors of each file by itself.
 fn own(report: &RootReport) -> impl Iterator<Item = &Mistakes> {
     report.node.as_ref().err().into_iter().chain(report.modules.iter().filter_map(|(_, m)| m.as_ref().err()))
 }

@@ -1,4 +1,4 @@
-//! `why`: the chain behind a module's present state.
+//! `why`: explains a module's present state.
 
 use std::io::Write as _;
 
@@ -37,7 +37,7 @@ pub(crate) async fn run(args: &WhyArgs, root: &RootArg, output: &mut Output) -> 
 }
 
 fn print(answer: &WhyAnswer, suffix: &str, when: &TimeFormat, output: &mut Output) -> std::io::Result<()> {
-    // The headline may end in a reason, which the moment must not seem to belong to.
+    // The headline may end in a reason, which the time must not seem to belong to.
     let (head, reason) = answer.headline.split_once(": ").unwrap_or((&answer.headline, ""));
     writeln!(output, "{head} since {}.", when.both(&answer.since))?;
     if !reason.is_empty() {

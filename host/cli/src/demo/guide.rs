@@ -1,4 +1,4 @@
-//! What the demo tells a newcomer.
+//! The text that the demo prints for new users.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -111,7 +111,7 @@ fn print_trials(
     Ok(())
 }
 
-/// How this program can be called again: by its name if the shell finds it there.
+/// How to call this program again: by its name if the shell finds it there.
 fn own_name() -> String {
     let Ok(own) = std::env::current_exe() else { return "bellwether".into() };
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -124,7 +124,7 @@ fn own_name() -> String {
     }
 }
 
-/// As a shell takes it for one word.
+/// Quoted for a shell as one word.
 pub(super) fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
     if !text.is_empty() && text.chars().all(plain) {

@@ -8,38 +8,38 @@ use anyhow::Context as _;
 
 use crate::exit::{Exit, Failure};
 
-/// Where to look for free ports first.
+/// The first ports that are tried.
 const FIRST_HEALTH_PORT: u16 = 9010;
 const FIRST_CONSOLE_PORT: u16 = 9013;
 const FIRST_APP_PORT: u16 = 8080;
-/// So many times others are tried, each so far from those before.
+/// The number of further attempts, and the distance between them.
 const TRIES: u16 = 100;
 const STEP: u16 = 10;
 const NODE: &str = "bellwether.toml";
 
-/// Whether there is something to run already.
+/// Whether the example has been created already.
 pub(super) fn is_laid_out(root: &Path) -> bool {
     root.join("modules").is_dir()
 }
 
-/// Whose the node's file is.
+/// The origin of the node's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NodeFile {
-    /// Laid out with the example, or about to be.
+    /// Created with the example, or about to be.
     Example,
-    /// It was there before, and is kept.
+    /// It existed before, and is kept.
     Operator,
 }
 
 impl NodeFile {
-    /// As it is before the example is laid out.
+    /// The state before the example is created.
     pub(super) fn find(root: &Path) -> Self {
         if root.join(NODE).exists() { Self::Operator } else { Self::Example }
     }
 }
 
-/// Writes the example into `root`: one module `web`, whose application is `program demo-app`.
-/// Ports in use are stepped over.
+/// Writes the example into `root`: one module `web`, whose application is `program demo-app`. Ports in use are
+/// skipped.
 pub(super) fn lay_out(root: &Path, program: &Path, node: NodeFile) -> Result<(), Failure> {
     let [health, console, app] = free_ports()?;
     let write = || -> io::Result<()> {
@@ -57,15 +57,15 @@ pub(super) fn lay_out(root: &Path, program: &Path, node: NodeFile) -> Result<(),
     })
 }
 
-/// Where the example's application listens, if the module is still the example.
+/// The address of the example's application, if the module is still the example.
 pub(super) fn application(root: &Path, module: &str) -> Option<SocketAddr> {
     let text = std::fs::read_to_string(root.join("modules").join(format!("{module}.toml"))).ok()?;
     let (_, rest) = text.split_once(r#""demo-app", "--listen", ""#)?;
     rest.split_once('"')?.0.parse().ok()
 }
 
-/// Always as far from their first ones, so that two demos never differ in one of them only:
-/// the health port is held from the beginning, the application's only once it runs.
+/// Always with the same distance from their first ones, so that two demos never differ in one of them only: the
+/// health port is open from the beginning, the application's only once it runs.
 fn free_ports() -> Result<[SocketAddr; 3], Failure> {
     let listen = |first: u16, step: u16| {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, first.checked_add(step * STEP)?));
@@ -98,7 +98,7 @@ listen = "{console}"     # for browsers: bellwether console
 }
 
 fn module_file(program: &Path, app: SocketAddr) -> io::Result<String> {
-    // A JSON string is a TOML basic string too.
+    // A JSON string is also a TOML basic string.
     let text = program.to_str().ok_or_else(|| io::Error::other("this program's path is not UTF-8"))?;
     let program = serde_json::to_string(text)?;
     Ok(format!(
@@ -144,7 +144,7 @@ mod tests {
     fn the_files_are_laid_out_with_ports_that_are_free() {
         let root = tempfile::tempdir().unwrap();
         let [taken, ..] = free_ports().unwrap();
-        // If it is not free any more, the better.
+        // It does not matter if it is in use by now.
         let _held = TcpListener::bind(taken);
         assert!(!is_laid_out(root.path()));
         lay_out(root.path(), Path::new("/opt/a \"b\"/bellwether"), NodeFile::Example).unwrap();

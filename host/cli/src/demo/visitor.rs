@@ -1,4 +1,4 @@
-//! Who looks at the demo in a browser.
+//! The user who opens the demo in a browser.
 
 use std::time::Duration;
 
@@ -11,22 +11,22 @@ use crate::client::Client;
 use crate::commands::console;
 use crate::exit::Failure;
 
-/// The user of the example. There is no password: one-time addresses only.
+/// The user of the example. It has no password, only one-time links.
 const NAME: &str = "demo";
 
-/// People read first what the demo prints.
+/// Long enough to read what the demo prints first.
 pub(super) const GOOD_FOR: Duration = Duration::from_mins(10);
 
-/// Somebody who may open the console.
+/// A user with access to the console.
 #[derive(Debug)]
 pub(super) struct Visitor {
     pub(super) name: &'static str,
-    /// It signs in once, within [`GOOD_FOR`].
+    /// The link, which signs in once within [`GOOD_FOR`].
     pub(super) address: String,
 }
 
 impl Visitor {
-    /// Nobody if there is no console, or if the root has users of its own.
+    /// `None` if there is no console, or if the root has users of its own.
     pub(super) async fn admit(client: &Client, ready: &Ready) -> Result<Option<Self>, Failure> {
         if ready.console.is_none() {
             return Ok(None);

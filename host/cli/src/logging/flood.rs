@@ -1,4 +1,4 @@
-//! Keeps one message that comes again and again from filling a disk.
+//! Limits repeated messages, so that they do not fill a disk.
 //!
 //! ```text
 //!   said ──fewer than its rule allows──▶ passed on
@@ -7,21 +7,21 @@
 
 use std::time::{Duration, Instant};
 
-/// How often something may be said.
+/// A limit of repetitions.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule {
-    /// So often,
+    /// This number of messages,
     pub(super) times: u32,
-    /// within this.
+    /// within this length of time.
     pub(super) within: Duration,
 }
 
-/// The very same message.
+/// The limit for identical messages.
 pub(super) const EQUAL: Rule = Rule { times: 5, within: Duration::from_secs(60) };
-/// What comes from one place in the code, of one module: messages that differ in a number only.
+/// The limit for messages from one place in the code, for one module: such messages differ in a number only.
 pub(super) const ALIKE: Rule = Rule { times: 100, within: Duration::from_secs(10) };
 
-/// Two that fall into one place take it from each other: then more is passed on, never less.
+/// Two messages with the same slot replace each other: then more is passed on, never less.
 const PLACES: usize = 1024;
 
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +32,6 @@ struct Place {
     held: u64,
 }
 
-/// What was said lately.
 #[derive(Debug)]
 pub(super) struct Flood(Vec<Option<Place>>);
 
@@ -41,7 +40,7 @@ impl Flood {
         Self(vec![None; PLACES])
     }
 
-    /// Whether it is passed on: `Some` with how many of its kind were held before.
+    /// Whether it is passed on: `Some` with the number of similar messages that were suppressed before.
     pub(super) fn admit(&mut self, key: u64, rule: Rule, now: Instant) -> Option<u64> {
         let index = usize::try_from(key % PLACES as u64).unwrap_or(0);
         let place = self.0.get_mut(index)?;

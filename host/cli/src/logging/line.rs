@@ -1,4 +1,4 @@
-//! How a line of the log is written, and which are not.
+//! The format of log lines, and which are suppressed.
 
 use std::fmt::{self, Write as _};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -14,16 +14,16 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::flood::{ALIKE, EQUAL, Flood};
 
-/// How it is said that messages were held.
+/// The message about suppressed messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
     Text,
-    /// Each line begins with its priority, as systemd reads it (`sd-daemon(3)`).
+    /// Each line begins with its priority, in systemd's format (`sd-daemon(3)`).
     Prefixed,
     Json,
 }
 
-/// Lines as `inner` writes them, but no flood of them.
+/// Lines in the format of `inner`, with a limit of repetitions.
 pub(super) struct Lines<F> {
     inner: F,
     style: Style,
@@ -35,9 +35,9 @@ impl<F> Lines<F> {
         Self { inner, style, flood: Mutex::new((Flood::new(), Flood::new())) }
     }
 
-    /// Whether it is passed on, and how many of its kind were held before.
+    /// Whether it is passed on, and the number of similar ones that were suppressed before.
     fn admit(&self, event: &Event<'_>) -> Option<u64> {
-        // Whoever asks for details gets all of them.
+        // Detailed levels are never limited.
         if *event.metadata().level() > Level::INFO {
             return Some(0);
         }
@@ -51,7 +51,7 @@ impl<F> Lines<F> {
     }
 }
 
-/// Hashes of what makes messages equal, and alike.
+/// Hashes for identical and for similar messages.
 struct Keys {
     equal: DefaultHasher,
     alike: DefaultHasher,
@@ -68,7 +68,7 @@ impl Keys {
 impl Visit for Keys {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let mut text = Hashed(&mut self.equal);
-        // Hashing does not fail.
+        // Hashing cannot fail.
         let _ = write!(text, "{}={value:?};", field.name());
         if field.name() == "module" {
             let _ = write!(Hashed(&mut self.alike), "{value:?}");
@@ -97,7 +97,7 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        // Nothing written is no line.
+        // If nothing was written, there is no line.
         let Some(held) = self.admit(event) else { return Ok(()) };
         let prefix = if self.style == Style::Prefixed { priority(*event.metadata().level()) } else { "" };
         if held > 0 {
@@ -124,8 +124,8 @@ where
     }
 }
 
-/// One line, whatever is said in it. Where the line has colours, the escapes that stay are those of colours: a
-/// field written with `%` has its escapes as they are.
+/// Escapes the text to one line. If the line has colours, their escape sequences stay: a field written with `%`
+/// keeps its own.
 fn plain(line: &str, colored: bool) -> String {
     let Some(mut rest) = line.strip_suffix('\n') else { return line.to_owned() };
     let mut shown = String::with_capacity(line.len());
@@ -143,14 +143,14 @@ fn plain(line: &str, colored: bool) -> String {
     shown
 }
 
-/// The length of the escape sequence for a colour (ECMA-48, SGR) that the text begins with; 0 if it does not.
+/// The length of the escape sequence for a colour (ECMA-48, SGR) at the beginning of the text; 0 if there is none.
 fn color(text: &str) -> usize {
     let Some(codes) = text.strip_prefix("\u{1b}[") else { return 0 };
     let end = codes.find(|c: char| !c.is_ascii_digit() && c != ';').unwrap_or(codes.len());
     if codes[end..].starts_with('m') { 2 + end + 1 } else { 0 }
 }
 
-/// As `syslog(3)` numbers them.
+/// In the numbering of `syslog(3)`.
 fn priority(level: Level) -> &'static str {
     match level {
         Level::ERROR => "<3>",
@@ -184,7 +184,7 @@ mod tests {
     }
 
     impl Paper {
-        /// The lines of text for a person that come of what is logged.
+        /// The resulting text lines.
         fn text(colored: bool, log: impl FnOnce()) -> Vec<String> {
             let paper = Self::default();
             let write = paper.clone();

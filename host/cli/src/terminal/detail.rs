@@ -1,4 +1,4 @@
-//! One module: checkers, processes, plan, budget, and what happened.
+//! The view of one module: checkers, processes, plan, budget, and events.
 
 use std::cmp::Ordering;
 

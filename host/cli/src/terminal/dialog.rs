@@ -1,4 +1,4 @@
-//! What lies over the picture: the keys, and a command that waits for a yes.
+//! Dialogs over the view: the help, and the confirmation of a command.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Rect};
@@ -27,7 +27,7 @@ pub(super) fn draw(model: &Model, paint: &Paint, frame: &mut Frame<'_>, area: Re
 
 fn over(title: String, text: &Text<'_>, frame: &mut Frame<'_>, area: Rect) {
     let width = area.width.min(WIDEST);
-    // A line more: words are not broken where a count of letters would have it.
+    // One more line: words are not broken where the count of characters would have it.
     let needed = height(text, width.saturating_sub(4)).saturating_add(3);
     let at = area.centered(Constraint::Length(width), Constraint::Length(needed.min(area.height)));
     frame.render_widget(Clear, at);

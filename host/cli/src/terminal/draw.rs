@@ -1,4 +1,4 @@
-//! The picture: a head, the modules or one of them, and what can be done.
+//! Renders the view: a head, the modules or one of them, and the possible actions.
 
 use bellwether_api::{ModuleStatus, NodeStatus};
 use ratatui::Frame;
@@ -13,13 +13,13 @@ use super::{detail, dialog};
 use crate::commands::status::{headline, restarts, state};
 use crate::output::Tone;
 
-/// Narrower than this, a module takes two lines.
+/// On a narrower terminal, a module takes two lines.
 const NARROW: u16 = 64;
-/// From this on, the restarts have room.
+/// The minimum width for the restarts.
 const WIDE: u16 = 110;
-/// From this on, both forms of a moment have room.
+/// The minimum width for both forms of a moment.
 const WIDER: u16 = 150;
-/// Columns of a name; a longer one is cut.
+/// The maximum width of a name; a longer one is truncated.
 const NAME: u16 = 20;
 
 pub(super) fn draw(model: &mut Model, paint: &Paint, frame: &mut Frame<'_>) {
@@ -40,7 +40,7 @@ pub(super) fn draw(model: &mut Model, paint: &Paint, frame: &mut Frame<'_>) {
     dialog::draw(model, paint, frame, area);
 }
 
-/// Lines that `text` takes when it is wrapped; a word more or less does not matter.
+/// The number of lines of the wrapped `text`; a word more or less does not matter.
 pub(super) fn height(text: &Text<'_>, width: u16) -> u16 {
     let width = usize::from(width.max(1));
     let lines: usize = text.lines.iter().map(|line| line.width().div_ceil(width).max(1)).sum();
@@ -97,7 +97,7 @@ fn foot(model: &Model, paint: &Paint) -> Text<'static> {
     text
 }
 
-/// The state, and what it was where it may be another one by now.
+/// The state, or the last known one if it may be outdated.
 pub(super) fn state_of(module: &ModuleStatus, model: &Model) -> (Tone, String) {
     let (tone, text) = state(module);
     match (&model.lost, text.split_once(' ')) {
@@ -177,7 +177,7 @@ fn row<'a>(module: &ModuleStatus, model: &Model, paint: &Paint, width: u16) -> R
     Row::new([name, state, ready, since, counted, reason].map(Cell::from))
 }
 
-/// The chosen module in full sentences, as the rows have no room for them.
+/// The selected module in full sentences, for which the rows have no room.
 fn about(model: &Model, paint: &Paint) -> Text<'static> {
     let Some(module) = model.chosen() else { return Text::default() };
     let (tone, state) = state_of(module, model);
@@ -192,7 +192,7 @@ fn about(model: &Model, paint: &Paint) -> Text<'static> {
     text
 }
 
-/// What happens by itself, or what a person can do.
+/// What happens automatically, or what a user can do.
 pub(super) fn next(module: &ModuleStatus, model: &Model, paint: &Paint) -> String {
     if model.lost.is_some() {
         return "next: see the daemon's log; `bellwether doctor` checks the installation".into();

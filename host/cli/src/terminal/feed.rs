@@ -1,4 +1,4 @@
-//! What the daemon says, brought to the model: snapshots, and what happened to one module.
+//! Feeds the model with snapshots, and with the events of one module.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use super::model::{Input, Lost};
 use crate::client::Client;
 use crate::exit::Failure;
 
-/// Before it looks again for a daemon that is gone.
+/// The delay before reconnecting to a daemon that is gone.
 const RETRY: Duration = Duration::from_secs(1);
-/// Records from before the module was chosen.
+/// The number of records from before the module was selected.
 const PAST: usize = 50;
 
-/// Every snapshot, and every loss of contact. Ends when nobody listens.
+/// Sends every snapshot, and every loss of the connection. Ends when there is no receiver.
 pub(super) async fn status(client: Client, tell: mpsc::Sender<Input>) {
     let mut heard = Timestamp::now();
     loop {
@@ -29,7 +29,7 @@ pub(super) async fn status(client: Client, tell: mpsc::Sender<Input>) {
     }
 }
 
-/// Well if nobody listens any more.
+/// Ok if there is no receiver any more.
 async fn snapshots(
     client: &Client,
     tell: &mpsc::Sender<Input>,
@@ -39,7 +39,7 @@ async fn snapshots(
     loop {
         let Some(line) = lines.next().await? else { return Err(ended()) };
         *heard = Timestamp::now();
-        // An empty line says that nothing has changed.
+        // An empty line means that nothing has changed.
         if line.is_empty() {
             continue;
         }
@@ -51,7 +51,7 @@ async fn snapshots(
     }
 }
 
-/// What happened and happens to `module`, and why it is as it is. Ends when nobody listens.
+/// Past and new events of `module`, and the explanation of its state. Ends when there is no receiver.
 pub(super) async fn module(client: Client, module: ModuleName, tell: mpsc::Sender<Input>) {
     let mut after = None;
     while records(&client, &module, &tell, &mut after).await.is_err() {
@@ -62,7 +62,7 @@ pub(super) async fn module(client: Client, module: ModuleName, tell: mpsc::Sende
     }
 }
 
-/// Well if nobody listens any more. `after`: the last record that was told, so that none comes twice.
+/// Ok if there is no receiver any more. `after`: the last record that was shown, so that none is repeated.
 async fn records(
     client: &Client,
     module: &ModuleName,

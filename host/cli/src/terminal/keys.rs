@@ -1,13 +1,13 @@
-//! What each key does.
+//! The effect of each key.
 
 use bellwether_core::command::Command;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::model::{Confirm, Effect, Mode, Model};
 
-/// Lines of the detail, or modules of the list, that a page key moves by.
+/// The number of lines of the detail, or modules of the list, that a page key moves by.
 const PAGE: u16 = 10;
-/// Nothing that is typed here is longer.
+/// The maximum length of the input.
 const MAX_TYPED: usize = 64;
 
 /// For the help, in its order.
@@ -78,14 +78,14 @@ fn look(model: &mut Model, code: KeyCode) -> Option<Effect> {
 
 fn move_by(model: &mut Model, by: i16) {
     if model.detail {
-        // The picture knows how many lines there are, and stops it at the last.
+        // The view knows the number of lines, and stops at the last.
         model.scroll = model.scroll.saturating_add_signed(by);
     } else {
         model.step(by.into());
     }
 }
 
-/// One thing after the other: the answer, the detail, the filter.
+/// One after the other: the answer, the detail, the filter.
 fn back(model: &mut Model) {
     if model.answer.take().is_some() {
     } else if model.detail {

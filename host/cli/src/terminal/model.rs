@@ -1,4 +1,4 @@
-//! What is shown, and what becomes of it: pure.
+//! The state of the view, and its transitions: pure.
 //!
 //! ```text
 //! List ──Enter──▶ Detail ──Esc──▶ List        over either: Help, Filter, Confirm
@@ -24,7 +24,7 @@ use ratatui::crossterm::event::KeyEvent;
 use super::keys;
 use crate::commands::ANY_ROLE;
 
-/// The oldest records give way.
+/// The maximum number of records; the oldest are dropped.
 pub(super) const MAX_EVENTS: usize = 200;
 
 /// Everything that is shown.
@@ -34,20 +34,20 @@ pub(super) struct Model {
     pub(super) lost: Option<Lost>,
     pub(super) chosen: Option<ModuleName>,
     pub(super) detail: bool,
-    /// Lines of the detail that are above the screen.
+    /// The number of lines of the detail above the screen.
     pub(super) scroll: u16,
     pub(super) filter: String,
     pub(super) mode: Mode,
     pub(super) answer: Option<Answer>,
-    /// Of the chosen module, the latest last.
+    /// The events of the selected module, the latest last.
     pub(super) events: VecDeque<EventLine>,
-    /// Of the chosen module.
+    /// The explanation of the selected module.
     pub(super) why: Option<WhyAnswer>,
-    /// Of which module the two above are.
+    /// The module of the two fields above.
     followed: Option<ModuleName>,
 }
 
-/// What keys mean just now.
+/// The present meaning of keys.
 #[derive(Debug, Default, PartialEq)]
 pub(super) enum Mode {
     #[default]
@@ -57,40 +57,40 @@ pub(super) enum Mode {
     Confirm(Box<Confirm>),
 }
 
-/// A command that waits for a person's yes.
+/// A command that waits for the user's confirmation.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Confirm {
     pub(super) module: ModuleName,
-    /// What the person had before their eyes.
+    /// The generation that the user saw.
     pub(super) seen: u64,
     pub(super) consequence: Consequence,
-    /// The module's name has to be typed.
+    /// Whether the module's name has to be typed.
     pub(super) by_name: bool,
-    /// Of the module's name, where it is asked for.
+    /// The typed part of the module's name.
     pub(super) typed: String,
 }
 
-/// The daemon says nothing any more.
+/// The connection to the daemon is lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Lost {
-    /// When it said something last, as RFC 3339.
+    /// When it last sent something, as RFC 3339.
     pub(super) since: String,
     pub(super) why: String,
 }
 
-/// What became of the last command.
+/// The outcome of the last command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) good: bool,
     pub(super) text: String,
 }
 
-/// What happens to the model.
+/// An input of the model.
 #[derive(Debug)]
 pub(super) enum Input {
     Key(KeyEvent),
     Redraw,
-    /// The terminal is gone.
+    /// The terminal has been closed.
     Gone,
     Status(NodeStatus),
     Lost(Lost),
@@ -103,7 +103,7 @@ pub(super) enum Input {
     },
 }
 
-/// What is to be done about it.
+/// An effect to be carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Effect {
     Quit,
@@ -113,7 +113,7 @@ pub(super) enum Effect {
 }
 
 impl Model {
-    /// `module`: begin with the detail of this one.
+    /// `module`: begin with the details of this one.
     pub(super) fn new(module: Option<ModuleName>) -> Self {
         Self { detail: module.is_some(), chosen: module, ..Self::default() }
     }
@@ -146,7 +146,7 @@ impl Model {
                 self.lost = None;
             }
             Input::Lost(lost) => self.lost = Some(lost),
-            // One that was on its way when another module was chosen.
+            // It was sent before another module was selected.
             Input::Events(module, events) if self.followed.as_ref() == Some(&module) => {
                 self.events.extend(events);
                 let more = self.events.len().saturating_sub(MAX_EVENTS);
@@ -168,7 +168,7 @@ impl Model {
         }
     }
 
-    /// The choice stays with its module; it moves only if that is gone.
+    /// The selection stays with its module; it moves only if that is gone.
     fn settle(&mut self) {
         let visible: Vec<&ModuleName> = self.visible().into_iter().map(|module| &module.name).collect();
         let there = self.chosen.as_ref().is_some_and(|chosen| visible.contains(&chosen));
@@ -187,7 +187,7 @@ impl Model {
         self.module(self.chosen.as_ref()?)
     }
 
-    /// The worst first, and only what the filter lets through.
+    /// The worst first, and only those that match the filter.
     pub(super) fn visible(&self) -> Vec<&ModuleStatus> {
         let wanted = self.filter.to_lowercase();
         let passes = |module: &&ModuleStatus| {
@@ -205,7 +205,7 @@ impl Model {
         self.visible().iter().position(|module| module.name == *chosen)
     }
 
-    /// Moves the choice, and stops at either end.
+    /// Moves the selection, and stops at either end.
     pub(super) fn step(&mut self, by: isize) {
         let visible = self.visible();
         let last = visible.len().saturating_sub(1);
@@ -214,7 +214,7 @@ impl Model {
         self.chosen = chosen.or_else(|| self.chosen.clone());
     }
 
-    /// Asks for a confirmation, or says why there is nothing to confirm.
+    /// Asks for a confirmation, or shows why the command is not possible.
     pub(super) fn ask(&mut self, command: Command) {
         let Some(module) = self.chosen() else { return };
         if self.lost.is_some() {
@@ -236,7 +236,7 @@ impl Model {
         self.mode = Mode::Confirm(Box::new(Confirm { module, seen, consequence, by_name, typed }));
     }
 
-    /// The module as it is now, if it has changed since the question was asked.
+    /// The present module, if it has changed since the question was asked.
     pub(super) fn moved(&self, confirm: &Confirm) -> Option<&ModuleStatus> {
         let now = self.module(&confirm.module)?;
         let generation = self.status.as_ref()?.generation;
@@ -248,7 +248,7 @@ impl Model {
 }
 
 impl Confirm {
-    /// Whether enough has been said for the command to be given.
+    /// Whether the command is confirmed.
     pub(super) fn is_meant(&self) -> bool {
         !self.by_name || self.authorization().confirms(&self.module)
     }
@@ -259,7 +259,7 @@ impl Confirm {
     }
 }
 
-/// What the core judges by.
+/// The module in the form for the core's decision.
 fn view(module: &ModuleStatus) -> ModuleView {
     ModuleView {
         changed: module.changed,

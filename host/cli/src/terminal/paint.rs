@@ -1,11 +1,11 @@
-//! Tones as styles: colour only on top of shape and word, from the sixteen that every terminal has.
+//! Styles of tones: colour is used in addition to shape and word, from the sixteen colours of every terminal.
 
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::output::Tone;
 use crate::when::TimeFormat;
 
-/// What every part of the picture needs.
+/// The data that every part of the view needs.
 pub(super) struct Paint {
     pub(super) color: bool,
     pub(super) when: TimeFormat,

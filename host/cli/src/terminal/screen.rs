@@ -1,4 +1,4 @@
-//! The terminal itself: taken over, given back, lent to the shell by Ctrl-Z.
+//! The terminal itself: switched to the full screen, restored, and suspended with Ctrl-Z.
 //!
 //! ```text
 //! ordinary ──enter──▶ ours ──suspend──▶ ordinary, this process stopped ──SIGCONT──▶ ours
@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::model::Input;
 
-/// Gives the terminal back when it is dropped; a panic gives it back before it speaks.
+/// Restores the terminal when it is dropped; a panic restores it before its message.
 pub(super) struct Screen {
     terminal: DefaultTerminal,
 }
@@ -45,7 +45,7 @@ impl Drop for Screen {
     }
 }
 
-/// Passes on what is typed, by a thread of its own: it waits in the kernel, and ends with the process.
+/// Reads keys on a separate thread, which waits in the kernel and ends with the process.
 pub(super) fn read_keys(tell: mpsc::Sender<Input>) -> io::Result<()> {
     let read = move || {
         loop {
@@ -53,7 +53,7 @@ pub(super) fn read_keys(tell: mpsc::Sender<Input>) -> io::Result<()> {
                 Ok(Event::Key(key)) if key.kind != KeyEventKind::Release => Input::Key(key),
                 Ok(Event::Resize(..)) => Input::Redraw,
                 Ok(_) => continue,
-                // The terminal is gone.
+                // The terminal has been closed.
                 Err(_) => Input::Gone,
             };
             let gone = matches!(input, Input::Gone);

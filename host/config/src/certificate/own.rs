@@ -1,9 +1,9 @@
-//! The certificate that the daemon makes for itself, if the operator gives none.
+//! The self-signed certificate of the daemon, for when the operator provides none.
 //!
 //! ```text
 //!   none, damaged, for other names, or near its end ──▶ made anew ──▶ kept
 //! ```
-//! Two files in a folder of their own, for the daemon's user alone.
+//! Two files in a separate folder, readable only by the daemon's user.
 
 use std::fs;
 use std::io;
@@ -16,22 +16,22 @@ use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, date_ti
 use super::{Pair, PairFiles};
 use bellwether_os::{atomic_file, file};
 
-/// It counts for so many days. Some clients refuse those that count for longer.
+/// Its validity in days. Some clients reject longer ones.
 const DAYS: i64 = 825;
-/// It is made anew when it has fewer days left.
+/// It is renewed when it is valid for fewer days.
 const RENEW: i64 = 30;
-/// Of a name, so much stands in the certificate's own (RFC 5280, ub-common-name).
+/// The maximum length of the certificate's own name (RFC 5280, ub-common-name).
 const MAX_COMMON_NAME: usize = 50;
-/// How the file says for which names it was made, above the certificate.
+/// The comment above the certificate with the names that it was made for.
 const NAMES: &str = "Names: ";
 
-/// A certificate that nobody has signed, as it is kept.
+/// A self-signed certificate, as stored.
 #[derive(Debug, Clone)]
 pub struct Own {
     pub(crate) pair: Pair,
 }
 
-/// Why there is none.
+/// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OwnError {
     #[error("it cannot be made: {0}")]
@@ -43,7 +43,7 @@ pub(crate) enum OwnError {
 }
 
 impl Own {
-    /// The one that is kept in this folder, or a new one.
+    /// The one that is stored in this folder, or a new one.
     pub(crate) fn keep_in(folder: &Path, names: &[String], now: Timestamp) -> Result<Self, OwnError> {
         let files = files(folder);
         let pair = Pair::read(&files).ok().filter(|pair| serves(pair, &files, names, now));
@@ -57,7 +57,7 @@ impl Own {
     }
 }
 
-/// Where they are.
+/// The paths of both files.
 pub fn files(folder: &Path) -> PairFiles {
     PairFiles { certificate: folder.join("certificate.pem"), key: folder.join("key.pem") }
 }
@@ -80,12 +80,12 @@ fn make(files: &PairFiles, folder: &Path, names: &[String], now: Timestamp) -> R
         names.first().into_iter().flat_map(|name| name.chars()).take(MAX_COMMON_NAME).collect();
     params.distinguished_name.push(DnType::CommonName, format!("Bellwether {name}"));
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    // rcgen's moments have no name here.
+    // rcgen's time type has no name here.
     let midnight = |date: Date| {
         date_time_ymd(i32::from(date.year()), date.month().unsigned_abs(), date.day().unsigned_abs())
     };
     let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
-    // Clocks of clients may be a little behind.
+    // Clocks of clients may be a little slow.
     params.not_before = midnight(today.saturating_sub(Span::new().days(1)));
     params.not_after = midnight(today.saturating_add(Span::new().days(DAYS)));
     let certificate = params.self_signed(&key)?;

@@ -1,15 +1,15 @@
-//! Until when a certificate is valid.
+//! The expiry of a certificate.
 
 use jiff::Timestamp;
 use x509_parser::nom::Parser as _;
 use x509_parser::prelude::X509CertificateParser;
 
-/// The moment of `notAfter`; nothing if the certificate (DER) cannot be parsed.
+/// The moment of `notAfter`; `None` if the certificate (DER) cannot be parsed.
 ///
-/// RFC 5280, section 4.1.2.5: a certificate that does not expire has `99991231235959Z`. That is beyond the last moment
-/// of a [`Timestamp`], which stands for it.
+/// RFC 5280, section 4.1.2.5: a certificate that does not expire has `99991231235959Z`. That is later than the last
+/// [`Timestamp`], which is returned in its place.
 pub fn ends(certificate: &[u8]) -> Option<Timestamp> {
-    // The extensions are of no interest here, and one that cannot be parsed does not matter.
+    // The extensions are irrelevant here, even if one cannot be parsed.
     let mut parser = X509CertificateParser::new().with_deep_parse_extensions(false);
     let (_, certificate) = parser.parse(certificate).ok()?;
     let ends = certificate.validity().not_after.timestamp();
@@ -29,7 +29,7 @@ mod tests {
         params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
     }
 
-    /// RFC 5280, section 4.1.2.5: `UTCTime` has two digits of the year, and is for the years 1950 to 2049.
+    /// RFC 5280, section 4.1.2.5: `UTCTime` has a two-digit year, from 1950 to 2049.
     #[test]
     fn both_notations_of_time_are_understood() {
         for (year, month, day, expected) in [

@@ -1,4 +1,4 @@
-//! `[[checker]]`
+//! Tables `[[checker]]` of a module.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Range, RangeInclusive};
@@ -76,7 +76,7 @@ enum UnknownWord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum OnDownWord {
-    /// Restart the application.
+    /// Restart the application, within the budget.
     Restart,
     /// Stop the application and wait for an operator.
     Stop,
@@ -110,7 +110,7 @@ const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_mins(1);
 const GRACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(1);
 
-/// What a checker comes to if the file says nothing more.
+/// The defaults of a checker.
 struct Defaults {
     interval: Duration,
     timeout: Duration,
@@ -134,7 +134,7 @@ const COMPONENT: Defaults = Defaults {
     },
 };
 
-/// The checker at `index` of the file, if enough of it makes sense to go on with.
+/// The checker at `index` of the file, if it is valid enough to continue.
 pub(super) fn checker_spec(
     index: usize,
     table: &Located<CheckerTable>,
@@ -225,8 +225,7 @@ fn subject(
     }
 }
 
-/// A kept command that no checker looks at is watched all the same, by a
-/// process checker named after it.
+/// A kept command without any checker is monitored all the same, by a process checker with its name.
 pub(super) fn add_kept_commands(
     commands: &BTreeMap<CommandName, CommandSpec>,
     checkers: &mut BTreeMap<CheckerName, CheckerSpec>,
@@ -265,8 +264,8 @@ pub(super) fn add_kept_commands(
     }
 }
 
-/// The command's own name; none if the operator has a process checker of that
-/// name; another one if it is a component's.
+/// The command's own name; `None` if the operator has a process checker with that name; another name if a component
+/// has it.
 fn free_name(command: &CommandName, checkers: &BTreeMap<CheckerName, CheckerSpec>) -> Option<CheckerName> {
     let name = CheckerName::new(command.as_str()).ok()?;
     match checkers.get(&name).map(|checker| &checker.definition.subject) {
@@ -279,8 +278,7 @@ fn free_name(command: &CommandName, checkers: &BTreeMap<CheckerName, CheckerSpec
     }
 }
 
-/// A component's settings as the JSON that it is given. JSON has no dates (they
-/// become texts) and no infinities (they become null).
+/// A component's settings as JSON. JSON has no dates (they become texts) and no infinities (they become null).
 pub(crate) fn json_of(table: toml::Table) -> Value {
     fn json(value: toml::Value) -> Value {
         match value {

@@ -1,4 +1,4 @@
-//! `[commands]`
+//! The table `[commands]` of a module.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -169,7 +169,7 @@ fn argument_pattern(
     }
     ArgumentPattern::new(text.get())
         .map_err(|error| {
-            // The crate draws a picture over several lines; the last one says what is wrong.
+            // The crate's error has several lines; the last one contains the message.
             let error = error.to_string();
             let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
             findings
@@ -205,7 +205,7 @@ fn check_program(program: &Located<String>, host: &dyn HostFiles, findings: &mut
         return;
     }
     let Err(problem) = host.program(name) else { return };
-    // The whole command line in one text is the commonest way to go wrong.
+    // The whole command line in one text is the most common error.
     let words = name.split_whitespace().collect::<Vec<_>>();
     let split = words.len() > 1 && !Path::new(name).exists();
     let quoted = || words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ");

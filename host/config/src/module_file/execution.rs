@@ -1,4 +1,4 @@
-//! As whom and within which limits a command runs, from the keys of its table.
+//! The user and the limits that a command runs with, from the keys of its table.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -61,7 +61,7 @@ impl JsonSchema for BoundText {
     }
 }
 
-/// What a table says, before it is understood.
+/// The content of a table, before it is parsed.
 #[derive(Debug, Default)]
 pub(super) struct ExecutionKeys {
     pub(super) user: Option<Located<String>>,

@@ -1,4 +1,4 @@
-//! `fall = 3` or `fall = "3 of 10"`
+//! The key `fall = 3` or `fall = "3 of 10"`.
 
 use bellwether_core::verdict::MOST_LOOKED_BACK;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -7,20 +7,20 @@ use serde::Deserialize;
 use crate::mistake::Findings;
 use crate::source::Located;
 
-/// How many fails turn a checker down, before it is understood.
+/// The number of fails that take a checker down, before it is parsed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged, expecting = "expected a whole number, or a string such as \"3 of 10\"")]
 pub(super) enum FallText {
-    /// In a row.
+    /// This number in a row.
     InARow(i64),
-    /// So many of so many.
+    /// This number among a number of runs.
     Of(String),
 }
 
-/// At most so many in a row.
+/// The maximum number in a row.
 const MOST: u32 = 100;
 
-/// How many fails turn a checker down, in a row or among how many runs.
+/// The number of fails that take a checker down, in a row or among a number of runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fall {
     pub(super) fails: u32,
@@ -47,7 +47,7 @@ impl JsonSchema for FallText {
     }
 }
 
-/// What the file says, or `default` fails in a row.
+/// The value of the file, or `default` fails in a row.
 pub(super) fn fall(text: Option<&Located<FallText>>, default: u32, findings: &mut Findings<'_>) -> Fall {
     let default = Fall { fails: default, of: None };
     let Some(located) = text else { return default };

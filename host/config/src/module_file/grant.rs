@@ -97,7 +97,7 @@ fn add(
     }
 }
 
-/// A component may only run what the module declares, and not what the host keeps.
+/// A component may only run commands that the module declares, and no kept ones.
 fn check_command(
     text: &Located<String>,
     commands: &BTreeMap<CommandName, CommandSpec>,
@@ -120,18 +120,18 @@ fn check_command(
     }
 }
 
-/// Why a text is no grant.
+/// Why a text is not a grant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoGrant {
     /// There is no such kind of grant.
     #[error("it does not begin with one of {}", GrantKind::ALL.map(|kind| format!("`{kind}=`")).join(", "))]
     Kind,
-    /// It is no grant of its kind.
+    /// It is not valid for its kind.
     #[error("{}{}", .0.why, .0.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default())]
     Value(NotationError),
 }
 
-/// Adds a grant as it is written in a file, `KIND=VALUE`: `connect=127.0.0.1:80`, `secrets=NAME=FILE`.
+/// Adds a grant in the notation `KIND=VALUE`: `connect=127.0.0.1:80`, `secrets=NAME=FILE`.
 pub fn add_grant(grants: &mut Grants, text: &str) -> Result<(), NoGrant> {
     let (kind, value) = text.split_once('=').unwrap_or((text, ""));
     let kind: GrantKind = kind.parse().map_err(|()| NoGrant::Kind)?;

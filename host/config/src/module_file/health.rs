@@ -1,4 +1,4 @@
-//! `[health]`
+//! The table `[health]` of a module.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -39,7 +39,7 @@ pub(super) struct HealthTable {
 }
 
 const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(1);
-/// As long as those that ask need.
+/// As long as the present load balancers need.
 pub(crate) const AUTO: &str = "auto";
 
 fn drain_schema(_: &mut SchemaGenerator) -> Schema {
@@ -70,7 +70,7 @@ pub(super) fn health_spec(
     }
 }
 
-/// A command that runs and ends.
+/// A declared command that runs to completion.
 fn declared(
     text: &Located<String>,
     commands: &BTreeMap<CommandName, CommandSpec>,
@@ -79,7 +79,7 @@ fn declared(
     let name = field::name(findings, text, CommandName::new)?;
     match commands.get(&name) {
         Some(command) if !command.keep => return Some(name),
-        // What is wrong with the commands has been said.
+        // Errors of the commands have been reported.
         _ if findings.is_incomplete("commands") => {}
         Some(_) => {
             findings

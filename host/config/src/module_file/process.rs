@@ -144,8 +144,8 @@ pub(super) fn process_spec(
     Some(ProcessSpec { find, at_least: least, at_most, containers, of, bounds })
 }
 
-/// Whether a checker looks at what the module itself keeps. One that only waits for something, or takes
-/// the node out of the load balancer, may well look at processes of another module.
+/// Whether a checker observes what the module itself keeps. A checker that only waits for something, or takes the
+/// node out of the load balancer, may also observe processes of another module.
 fn is_of_the_application(commands: &BTreeMap<CommandName, CommandSpec>, on_down: OnDown) -> bool {
     matches!(on_down, OnDown::Restart | OnDown::Stop) && keeps_its_application(commands)
 }
@@ -153,8 +153,8 @@ fn is_of_the_application(commands: &BTreeMap<CommandName, CommandSpec>, on_down:
 /// Commands that start nothing.
 const WITHOUT_A_START: [&str; 6] = ["stop", "reload", "kill", "drain", "status", "check"];
 
-/// Whether the kept commands are the application. A module that starts it otherwise, by a service manager, may
-/// keep something else besides, such as a program that ships its logs.
+/// Whether the kept commands are the application. A module that starts it otherwise, with a service manager, may
+/// keep something else, such as a program that ships its logs.
 fn keeps_its_application(commands: &BTreeMap<CommandName, CommandSpec>) -> bool {
     if let Some(start) = commands.get("start") {
         return start.keep;
@@ -164,8 +164,8 @@ fn keeps_its_application(commands: &BTreeMap<CommandName, CommandSpec>) -> bool 
     starting.peek().is_some() && starting.all(|(_, command)| command.keep)
 }
 
-/// A kept command is one process, whatever that one starts, and a pid file names one: no other number
-/// of them is ever there.
+/// A kept command is one process, whatever that process starts, and a pid file names one: their number is always
+/// one.
 fn one_process(
     find: Option<&Find>,
     at_least: Option<&Located<u32>>,
@@ -249,7 +249,7 @@ fn arguments_pattern(text: &Located<String>, findings: &mut Findings<'_>) -> Opt
     match regex::Regex::new(text.get()) {
         Ok(pattern) => Some(Find::Arguments(pattern)),
         Err(error) => {
-            // The regex's own drawing of the place does not fit into ours; its last line says it.
+            // The regex crate's drawing of the position does not fit here; its last line contains the message.
             let error = error.to_string();
             let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
             findings
@@ -272,7 +272,7 @@ fn pid_file_path(text: &Located<String>, findings: &mut Findings<'_>) -> Option<
     Some(Find::PidFile(path))
 }
 
-/// A unit that has processes, by its full name (systemd.unit(5)); `.service` is understood.
+/// A unit that has processes, by its full name (systemd.unit(5)); `.service` is optional.
 fn unit_name(text: &Located<String>, findings: &mut Findings<'_>) -> Option<Find> {
     let name = text.get();
     let full = match name.rsplit_once('.') {
@@ -299,7 +299,7 @@ fn kept_command(
     let name = field::name(findings, text, CommandName::new)?;
     match commands.get(&name) {
         Some(command) if command.keep => return Some(Find::Kept(name)),
-        // What is wrong with the commands has been said.
+        // Errors of the commands have been reported.
         _ if findings.is_incomplete("commands") => {}
         Some(_) => {
             findings

@@ -1,4 +1,4 @@
-//! `[[event]]`
+//! Tables `[[event]]` of a scenario.
 
 use std::time::Duration;
 
@@ -62,19 +62,19 @@ enum StatusWord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum CommandWord {
-    /// `bellwether start`
+    /// The command `bellwether start`.
     Start,
-    /// `bellwether stop`
+    /// The command `bellwether stop`.
     Stop,
-    /// `bellwether restart`
+    /// The command `bellwether restart`.
     Restart,
-    /// `bellwether suspend`
+    /// The command `bellwether suspend`.
     Suspend,
-    /// `bellwether resume`
+    /// The command `bellwether resume`.
     Resume,
-    /// `bellwether reset`
+    /// The command `bellwether reset`.
     Reset,
-    /// `bellwether confirm`
+    /// The command `bellwether confirm`.
     Confirm,
 }
 
@@ -103,10 +103,10 @@ impl From<CommandWord> for Command {
     }
 }
 
-/// Nobody reads more than this.
+/// The maximum number of repetitions.
 const MOST_TIMES: u128 = 10_000;
 
-/// What an entry of `[[event]]` comes to: once, or each time that it happens.
+/// The specification of an entry of `[[event]]`: one event, or each repetition.
 pub(super) fn happenings(
     index: usize,
     table: &Located<EventTable>,

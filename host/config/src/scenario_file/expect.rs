@@ -1,4 +1,4 @@
-//! `[[expect]]`
+//! Tables `[[expect]]` of a scenario.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(super) struct ExpectTable {
     within: Option<Located<DurationText>>,
     /// The start of `within`. Default: `"0s"`, the beginning.
     after: Option<Located<DurationText>>,
-    /// The module's state.
+    /// The state of the module.
     state: Option<Located<StateWord>>,
     /// The answer to the health check.
     ready: Option<Located<bool>>,
@@ -47,9 +47,9 @@ enum StateWord {
     Stopped,
     /// Being started, or not yet found healthy.
     Starting,
-    /// It serves.
+    /// The application is serving.
     Up,
-    /// Being restarted.
+    /// The application is being restarted.
     Restarting,
     /// Waiting for the next attempt.
     Backoff,
@@ -57,7 +57,7 @@ enum StateWord {
     Failed,
     /// The health check fails, the application still serves.
     Draining,
-    /// Being stopped.
+    /// The application is being stopped.
     Stopping,
     /// A prerequisite is down.
     Waiting,
@@ -79,7 +79,7 @@ impl From<StateWord> for StateName {
     }
 }
 
-/// What an entry of `[[expect]]` comes to.
+/// The specification of an entry of `[[expect]]`.
 pub(super) fn expectation(
     source: &Source,
     index: usize,
@@ -120,7 +120,7 @@ fn expected(index: usize, table: &Located<ExpectTable>, cues: &mut Cues<'_, '_>)
     timed(index, table, cues).or_else(|| over_all(table.get(), cues))
 }
 
-/// `at` and `within`.
+/// An expectation with `at` or `within`.
 fn timed(index: usize, table: &Located<ExpectTable>, cues: &mut Cues<'_, '_>) -> Option<Expected> {
     let ExpectTable { at, within, after, .. } = table.get();
     if let (Some(after), None) = (after, within) {

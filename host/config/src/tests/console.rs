@@ -1,4 +1,4 @@
-//! `[console]` of `bellwether.toml`
+//! The table `[console]` of `bellwether.toml`.
 
 use crate::read::parse_node;
 use crate::spec::ConsoleSpec;

@@ -1,4 +1,4 @@
-//! One file and another, and components.
+//! Checks across files and components.
 
 use std::fs;
 

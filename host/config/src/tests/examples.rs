@@ -1,4 +1,4 @@
-//! The examples of the reference are right: each is read in a small file that has what belongs to it.
+//! The examples of the reference are valid: each is read in a small file that has the required context.
 
 use toml::{Table, Value};
 
@@ -14,7 +14,7 @@ announce-yes = { run = ["/yes"] }
 announce-no = { run = ["/no"] }
 "#;
 
-/// What stands beside a key of a module's file.
+/// The context of a key of a module's file.
 fn beside_in_module(section: &str, key: &str) -> &'static str {
     match (section, key) {
         ("[[checker]]" | "[checker.grant]" | "[checker.limits]", _) => {
@@ -32,7 +32,7 @@ fn beside_in_module(section: &str, key: &str) -> &'static str {
     }
 }
 
-/// What stands beside a key of the node's file.
+/// The context of a key of the node's file.
 fn beside_in_node(section: &str, key: &str) -> &'static str {
     match (section, key) {
         ("[[agent-check]]", _) => "[[agent-check]]\nlisten = \"127.0.0.1:9\"\n",
@@ -55,7 +55,7 @@ fn beside_in_node(section: &str, key: &str) -> &'static str {
     }
 }
 
-/// Sets the keys in the table at `path`; of a list of tables, in the last one.
+/// Sets the keys in the table at `path`; for a list of tables, in the last one.
 fn put(table: &mut Table, path: &[&str], example: Table) {
     let Some((first, rest)) = path.split_first() else {
         for (key, value) in example {

@@ -1,4 +1,4 @@
-//! As whom and within which limits a command runs.
+//! The user and the limits that a command runs with.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -36,7 +36,7 @@ fn start(text: &str) -> CommandSpec {
     module.spec.commands["start"].clone()
 }
 
-/// On this host, with the root that is given.
+/// On this host, with the given root.
 fn on_this_host(root: &std::path::Path, text: &str) -> Result<ModuleSpec, Mistakes> {
     let name = "web".parse().unwrap();
     parse_module(name, "modules/web.toml", text, &ThisHost::new(root)).map(|module| module.spec)

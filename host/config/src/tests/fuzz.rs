@@ -1,10 +1,10 @@
-//! Any text is a specification or a list of mistakes, each at a place inside the file.
+//! Any text is a specification or a list of errors, each at a position inside the file.
 
 use super::{GOOD, parse};
 use crate::mistake::Mistakes;
 use crate::read::parse_node;
 
-/// Every mistake names the file; the place that it shows is inside it.
+/// Every error names the file; its position is inside the file.
 fn within(mistakes: &Mistakes, file: &str, text: &str) {
     let lines = text.split('\n').count();
     assert!(mistakes.iter().count() > 0);
@@ -13,7 +13,7 @@ fn within(mistakes: &Mistakes, file: &str, text: &str) {
         let rest = shown.strip_prefix(file).unwrap_or_else(|| panic!("{shown}"));
         let mut numbers =
             rest.trim_start_matches(':').split(':').map_while(|part| part.parse::<usize>().ok());
-        // One about the file as a whole has none.
+        // An error of the file as a whole has no position.
         if let (Some(line), Some(column)) = (numbers.next(), numbers.next()) {
             let length =
                 text.split('\n').nth(line - 1).unwrap_or_else(|| panic!("{shown}: {lines} lines")).len();

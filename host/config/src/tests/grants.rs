@@ -76,7 +76,7 @@ fn each_kind_says_what_it_expected() {
       ·         ───────┬──────
       ·                ╰── expected an origin such as "https://api.internal" or "GET,POST http://127.0.0.1:8080"
       ╰────
-     × `/` cannot be granted: all files of the host are too much to grant
+     × `/` cannot be granted: granting all files of the host is not supported
        ╭─[modules/web.toml:10:9]
     10 │ read = ["/", ".."]
        ·         ─┬─

@@ -1,4 +1,4 @@
-//! `bellwether.toml`
+//! The specification of `bellwether.toml`.
 
 use std::fs;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Scenarios: what they come to, and what is wrong with them.
+//! Scenarios: their specifications, and their errors.
 
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ restarts-at-most = 3
     );
 }
 
-/// Each text has one mistake.
+/// Each text has one error.
 fn are_mistaken(texts: &[(&str, &str)]) {
     for (text, mistake) in texts {
         let mistakes = read(text).expect_err(text).to_string();

@@ -2,7 +2,7 @@
 
 use super::mistakes;
 
-/// A checker that would be right.
+/// A checker without any errors.
 const CHECKER: &str = "[[checker]]\nname = \"a\"\nprocess = { name = \"nginx\" }\n";
 
 #[test]

@@ -1,4 +1,4 @@
-//! No text, however broken, gets through without an answer.
+//! Every text, however broken, leads to a result.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! How long a sign-in lasts.
+//! The lifetime of a sign-in.
 //!
 //! ```text
 //!   begun ──▶ used ──▶ used ──▶ … ──▶ ended: idle for too long, too old, or ended by a change
@@ -11,26 +11,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::moment::Moment;
 
-/// A sign-in that nobody uses for so long has ended.
+/// A sign-in that is not used for this long has ended.
 pub const IDLE: Duration = Duration::from_mins(30);
-/// No sign-in lasts longer, however much it is used.
+/// The maximum lifetime of a sign-in, even if it is used.
 pub const LIFE: Duration = Duration::from_hours(12);
-/// A one-time address is good for so long, unless it is asked for otherwise.
+/// The default lifetime of a one-time link.
 pub const ONE_TIME: Duration = Duration::from_secs(60);
-/// No one-time address is good for longer.
+/// The maximum lifetime of a one-time link.
 pub const ONE_TIME_MOST: Duration = Duration::from_mins(10);
 
 /// When a sign-in began, and when it was used last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Use {
-    /// When it began.
     pub began: Moment,
     /// When it was used last.
     pub used: Moment,
 }
 
 impl Use {
-    /// It begins now.
+    /// A sign-in that begins now.
     pub fn begin(now: Moment) -> Self {
         Self { began: now, used: now }
     }
@@ -42,11 +41,11 @@ impl Use {
 
     /// Whether it has ended.
     pub fn is_over(&self, now: Moment) -> bool {
-        // What is said to have begun later than now was written on another time line.
+        // A sign-in that seems to begin in the future was stored on another time line.
         now >= self.ends() || self.began > now
     }
 
-    /// It is used now.
+    /// Records that it is used now.
     #[must_use]
     pub fn again(self, now: Moment) -> Self {
         Self { used: self.used.max(now), ..self }

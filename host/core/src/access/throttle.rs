@@ -1,28 +1,27 @@
-//! How often somebody may try to sign in.
+//! Rate limit of sign-in attempts.
 //!
 //! ```text
 //!   free ──too many failures──▶ waits, twice as long after each ──quiet for a while, or let in──▶ free
 //! ```
-//! Whoever is counted waits and is never shut out: a stranger who fails on purpose can slow down the
-//! owner of a name, by seconds.
+//! A delayed user has to wait, but is never locked out: an attacker who fails on purpose can delay the owner of a
+//! name by seconds only.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::moment::Moment;
 
-/// How patient one is.
+/// The limits of one throttle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
-    /// So many failures cost nothing.
+    /// The number of failures without a delay.
     pub free: u32,
-    /// Behind them, the first wait; each further failure doubles it.
+    /// The delay after one more failure; each further failure doubles it.
     pub first: Duration,
-    /// No wait is longer.
     pub most: Duration,
-    /// After so long without a try everything is forgotten.
+    /// The failures are forgotten after this time without an attempt.
     pub forget: Duration,
-    /// So many are remembered; of more, those who tried longest ago are forgotten.
+    /// The maximum number of keys that are remembered; the oldest attempts are forgotten first.
     pub capacity: usize,
 }
 
@@ -32,7 +31,7 @@ struct Tries {
     last: Moment,
 }
 
-/// Who failed how often.
+/// The failures of each key.
 #[derive(Debug)]
 pub struct Throttle<K> {
     rule: Rule,
@@ -40,16 +39,16 @@ pub struct Throttle<K> {
 }
 
 impl<K: Ord + Clone> Throttle<K> {
-    /// Nobody has tried yet.
+    /// A throttle without any attempts.
     pub fn new(rule: Rule) -> Self {
         Self { rule, tries: BTreeMap::new() }
     }
 
-    /// Begins a try. It counts as failed until [`succeeded`](Self::succeeded) is told, so that many at
-    /// the same moment count too.
+    /// Begins an attempt. It counts as failed until [`succeeded`](Self::succeeded) is called, so that concurrent
+    /// attempts count, too.
     ///
     /// # Errors
-    /// If it comes too soon: how long to wait. Such a try is not made, and does not count.
+    /// The remaining delay, if it comes too early. Such an attempt is not made, and does not count.
     pub fn begin(&mut self, key: &K, now: Moment) -> Result<(), Duration> {
         let earlier = self.tries.get(key).filter(|tries| now.since(tries.last) < self.rule.forget).copied();
         if let Some(tries) = earlier {
@@ -64,7 +63,7 @@ impl<K: Ord + Clone> Throttle<K> {
         Ok(())
     }
 
-    /// The try that was begun last was let in.
+    /// The last attempt has succeeded.
     pub fn succeeded(&mut self, key: &K) {
         self.tries.remove(key);
     }
@@ -154,7 +153,7 @@ mod tests {
             }
             if made.len() <= RULE.capacity {
                 for times in made.values() {
-                    // Behind the free ones, no two in the same second.
+                    // After the free ones, no two within the same second.
                     for pair in times.windows(2).skip(2) {
                         prop_assert!(pair[1] > pair[0]);
                     }

@@ -1,4 +1,4 @@
-//! Tables, and a reference that tries every choice.
+//! Tables, and a reference that tries every combination.
 
 use proptest::prelude::*;
 
@@ -35,7 +35,7 @@ fn always(_: &ModuleName, _: Version, _: &Name, _: Version) -> Result<(), String
     Ok(())
 }
 
-/// Only versions of the same age take each other.
+/// Only versions with the same number match.
 fn same_age(_: &ModuleName, module: Version, _: &Name, component: Version) -> Result<(), String> {
     if module == component { Ok(()) } else { Err("unlike".to_owned()) }
 }
@@ -90,7 +90,7 @@ fn a_component_that_no_longer_takes_a_config_waits_for_the_modules_file() {
     let later = (m("web"), change(2, Readiness::Good, &["http"]));
     let decision = decide(&web(&[component, later.clone()]), &same_age);
     assert_eq!(applied(&decision), [m("web"), c("http")]);
-    // And the other way round.
+    // And in the other direction.
     let decision = decide(&web(&[later]), &same_age);
     assert_eq!(decision.held[&m("web")], Hold::Misfit(c("http"), "unlike".to_owned()));
 }
@@ -155,7 +155,7 @@ fn picture() -> impl Strategy<Value = Picture<Name>> {
     })
 }
 
-/// Whether the files of this choice may go into force: written down as the rules are said.
+/// Whether the files of this combination may be activated: a direct transcription of the rules.
 fn allowed(picture: &Picture<Name>, choice: &BTreeSet<File<Name>>, fit: Fit<'_, Name>) -> bool {
     let good = choice.iter().all(|file| picture.changed[file].readiness == Readiness::Good);
     let whole = choice.iter().all(|one| {
@@ -183,7 +183,7 @@ proptest! {
     #[test]
     fn what_is_decided_is_allowed_and_nothing_could_go_besides(picture in picture(), seed: u64) {
         let fit = |module: &ModuleName, of_module: Version, component: &Name, of_component: Version| {
-            // Some fit, some do not: always the same for one seed.
+            // Some match, some do not: always the same for one seed.
             let place = MODULES.iter().position(|name| *name == module.as_str()).unwrap() * 12
                 + COMPONENTS.iter().position(|name| name == component).unwrap() * 4
                 + usize::from(of_module == Version::New) * 2
@@ -197,11 +197,11 @@ proptest! {
             .iter()
             .filter_map(|(file, change)| (change.readiness == Readiness::Good).then_some(file))
             .collect();
-        // Every good file either goes or is told why not.
+        // Every valid file is either activated or has a reason why not.
         for file in &good {
             prop_assert!(decision.apply.contains(*file) != decision.held.contains_key(*file), "{:?}", decision);
         }
-        // If all can go, all go.
+        // If all can be activated, all are.
         let choices = (0_u32..1 << good.len()).map(|bits| -> BTreeSet<File<Name>> {
             let chosen = good.iter().enumerate().filter(|(index, _)| bits >> index & 1 == 1);
             chosen.map(|(_, file)| (*file).clone()).collect()
@@ -211,7 +211,7 @@ proptest! {
         if possible.contains(&all_sets) {
             prop_assert_eq!(&decision.apply, &all_sets);
         }
-        // No set that is held could go besides.
+        // No set that is held could be activated in addition.
         for set in sets(&picture, &mut BTreeMap::new()) {
             let with: BTreeSet<_> = decision.apply.union(&set).cloned().collect();
             prop_assert!(with == decision.apply || !possible.contains(&with), "{:?} and {:?}", decision, set);

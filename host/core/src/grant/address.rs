@@ -1,4 +1,4 @@
-//! Hosts as grants write them: addresses, networks and names.
+//! Hosts in the notation of grants: addresses, networks and names.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -7,31 +7,31 @@ use ipnet::IpNet;
 
 use super::NotationError;
 
-/// Who a grant is about.
+/// The host of a grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GrantHost {
-    /// A network; a single address is one with the longest prefix.
+    /// A network; a single address has the longest prefix.
     Network(IpNet),
     /// A host name, lower case.
     Name(String),
 }
 
-/// A host name as grants write it: lower case, without the root's dot.
+/// A host name in the notation of grants: lower case, without a final dot.
 pub fn normal_name(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
 impl GrantHost {
-    /// An address, a network with its prefix length, or a name. `bracketed`: it
-    /// stood in `[…]`, as an IPv6 address does before a port.
+    /// An address, a network with its prefix length, or a name. `bracketed`: it was in `[…]`, like an IPv6 address
+    /// before a port.
     pub(super) fn parse(text: &str, bracketed: bool) -> Result<Self, NotationError> {
         if let Some((before, zone)) = text.split_once('%')
             && before.parse::<Ipv6Addr>().is_ok()
         {
-            // Which interface a connection leaves by is not judged: it must not look as if it were.
+            // The interface of a connection is not restricted, so the notation must not suggest that it is.
             let zone = zone.split('/').next().unwrap_or_default();
             return Err(NotationError::new(format!(
-                "`{text}` has a zone, and a grant holds on every interface"
+                "`{text}` has a zone, and a grant applies to every interface"
             ))
             .help(format!("leave `%{zone}` out")));
         }
@@ -49,7 +49,7 @@ impl GrantHost {
         }
     }
 
-    /// Whether the canonical address is in the network, or is what the name leads to.
+    /// Whether the canonical address is in the network, or is an address of the name.
     pub(super) fn covers(&self, ip: IpAddr, resolved: impl Fn(&str, IpAddr) -> bool) -> bool {
         match self {
             Self::Network(network) => contains(network, ip),
@@ -67,7 +67,7 @@ impl GrantHost {
         matches!(self, Self::Name(own) if own == name)
     }
 
-    /// Whether everything that the other one is about is in this one.
+    /// Whether every host of the other one is included in this one.
     pub(super) fn includes(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Network(network), Self::Network(inner)) => network.contains(inner),
@@ -86,9 +86,9 @@ impl fmt::Display for GrantHost {
     }
 }
 
-/// `HOST:PORT`, where an IPv6 address or network stands in brackets.
+/// `HOST:PORT`, with an IPv6 address or network in brackets.
 pub(super) fn host_and_port(text: &str) -> Result<(GrantHost, u16), NotationError> {
-    let no_port = || NotationError::new("the port is missing").help("every port is granted on its own");
+    let no_port = || NotationError::new("the port is missing").help("each port is granted separately");
     let (host, port, bracketed) = if let Some(inner) = text.strip_prefix('[') {
         let bad = || NotationError::new(format!("`{text}` is neither an address nor a host name"));
         let (host, behind) = inner.split_once(']').ok_or_else(bad)?;
@@ -111,7 +111,7 @@ pub(super) fn port_number(text: &str) -> Result<u16, NotationError> {
     })
 }
 
-/// As it stands before a port.
+/// The form before a port.
 pub(super) struct BeforePort<'h>(pub(super) &'h GrantHost);
 
 impl fmt::Display for BeforePort<'_> {
@@ -137,8 +137,8 @@ fn network(address: IpAddr, prefix: &str) -> Result<GrantHost, NotationError> {
         .help(format!("the network is {}; for the one host, leave the prefix out", network.trunc())))
 }
 
-/// RFC 1123, section 2.1, and underscores, which occur; a last label of digits alone is a
-/// mistyped address.
+/// RFC 1123, section 2.1, and underscores, which occur in practice; a last label of digits only is a mistyped
+/// address.
 pub(super) fn is_host_name(text: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -158,7 +158,7 @@ fn is_single(network: &IpNet) -> bool {
 /// Whether the network contains the canonical address `ip`.
 fn contains(network: &IpNet, ip: IpAddr) -> bool {
     match (network, ip) {
-        // `::ffff:10.0.0.0/104` is an IPv4 network; anything wider would reach all of IPv4 unnoticed.
+        // `::ffff:10.0.0.0/104` is an IPv4 network; anything wider would unintentionally include all of IPv4.
         (IpNet::V6(network), IpAddr::V4(ip)) if network.prefix_len() >= 96 => {
             network.contains(&ip.to_ipv6_mapped())
         }
@@ -166,9 +166,8 @@ fn contains(network: &IpNet, ip: IpAddr) -> bool {
     }
 }
 
-/// Addresses behind which clouds keep their metadata services: link-local ones (RFC 3927,
-/// RFC 4291), and those few that live elsewhere. What reaches one holds the machine's
-/// credentials, so that a network or a name that leads there is not enough.
+/// Addresses of the metadata services of clouds: link-local ones (RFC 3927, RFC 4291), and a few others. They
+/// provide the machine's credentials, so a network or a name that includes such an address is not sufficient.
 pub(super) fn must_be_named_exactly(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => v4.is_link_local() || METADATA_V4.contains(&v4),
@@ -179,15 +178,15 @@ pub(super) fn must_be_named_exactly(ip: IpAddr) -> bool {
     }
 }
 
-/// Alibaba Cloud, Oracle Cloud, Azure.
+/// Those of Alibaba Cloud, Oracle Cloud and Azure.
 const METADATA_V4: [Ipv4Addr; 3] =
     [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192), Ipv4Addr::new(168, 63, 129, 16)];
-/// Amazon, Google Cloud.
+/// Those of Amazon and Google Cloud.
 const METADATA_V6: [Ipv6Addr; 2] =
     [Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)];
 
-/// The IPv4 address that a gateway would make of it: NAT64 (RFC 6052, the well-known prefix),
-/// 6to4 (RFC 3056), and the old compatible form (RFC 4291, 2.5.5.1).
+/// The IPv4 address that a gateway would derive from it: NAT64 (RFC 6052, the well-known prefix), 6to4 (RFC 3056),
+/// and the old compatible form (RFC 4291, 2.5.5.1).
 fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match v6.segments() {
@@ -254,7 +253,7 @@ mod tests {
             let mask = |octets: [u8; 4]| -> Vec<bool> {
                 (0..usize::from(prefix)).map(|bit| octets[bit / 8] >> (7 - bit % 8) & 1 == 1).collect()
             };
-            // Half of the time an address that shares the first octets.
+            // Half of the time an address with the same first octets.
             let address = if near { [network[0], network[1], address[2], address[3]] } else { address };
             let expected = mask(network) == mask(address);
             let network = IpNet::new(IpAddr::from(network), prefix).unwrap();

@@ -1,4 +1,4 @@
-//! `commands = ["probe"]`
+//! The grant `commands = ["probe"]`.
 
 use super::{GrantKind, Grants, NotationError, Refusal};
 use crate::id::CommandName;

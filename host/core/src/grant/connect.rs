@@ -7,7 +7,7 @@ use std::str::FromStr;
 use super::address::{BeforePort, GrantHost, host_and_port, must_be_named_exactly};
 use super::{Grant, GrantKind, Grants, NotationError, Refusal};
 
-/// What is spoken to the other end.
+/// The protocol of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the words say it")]
 pub enum Protocol {
@@ -15,15 +15,12 @@ pub enum Protocol {
     Udp,
 }
 
-/// `"127.0.0.1:8080"`, `"[::1]:80"`, `"10.0.0.0/8:443"`, `"db.internal:5432"` (a name that may
-/// be looked up; what it resolves to may be connected to on that port), `"udp:10.0.0.53:53"`.
+/// `"127.0.0.1:8080"`, `"[::1]:80"`, `"10.0.0.0/8:443"`, `"db.internal:5432"` (a name that may be resolved; its
+/// addresses may be connected to on that port), `"udp:10.0.0.53:53"`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectGrant {
-    /// How.
     pub protocol: Protocol,
-    /// Who.
     pub host: GrantHost,
-    /// On which port.
     pub port: u16,
 }
 
@@ -63,9 +60,8 @@ impl ConnectGrant {
 impl Grants {
     /// Whether `address` may be connected to over TCP, or sent to over UDP.
     ///
-    /// An IPv4 address in IPv6 clothes (RFC 4291, 2.5.5.2) is judged as what it is.
-    /// `resolved` tells whether a granted name has been looked up in this run
-    /// and led to this address. Returns the grant that allows it.
+    /// An IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2) is treated as the IPv4 address. `resolved` tells whether a
+    /// granted name has been resolved in this run and has this address. Returns the grant that allows it.
     pub fn may_connect(
         &self,
         protocol: Protocol,
@@ -128,7 +124,7 @@ mod tests {
         }
     }
 
-    /// `db.internal` is 10.9.9.9, `metadata.evil` leads to a metadata service.
+    /// `db.internal` is 10.9.9.9, `metadata.evil` resolves to a metadata service.
     fn resolved(name: &str, ip: IpAddr) -> bool {
         match name {
             "db.internal" => ip == Ipv4Addr::new(10, 9, 9, 9),
@@ -162,7 +158,7 @@ mod tests {
             ("[fd00:ec2::254]:9", "special"),
             ("169.254.1.2:7", "yes"),
             ("169.254.1.3:7", "no"),
-            // Names count by what they resolve to.
+            // Names count by the addresses that they resolve to.
             ("10.9.9.9:5432", "yes"),
             ("10.9.9.8:5432", "no"),
             ("169.254.169.254:80", "special"),
@@ -233,8 +229,8 @@ mod tests {
         for (text, why) in [
             ("http://localhost:80/", "a URL is not a host and port"),
             ("localhost", "the port is missing"),
-            ("[fe80::1%eth0]:80", "`fe80::1%eth0` has a zone, and a grant holds on every interface"),
-            ("[fe80::%eth0/10]:80", "`fe80::%eth0/10` has a zone, and a grant holds on every interface"),
+            ("[fe80::1%eth0]:80", "`fe80::1%eth0` has a zone, and a grant applies to every interface"),
+            ("[fe80::%eth0/10]:80", "`fe80::%eth0/10` has a zone, and a grant applies to every interface"),
             ("[db%eth0]:80", "`db%eth0` is neither an address nor a host name"),
             ("[::1]", "the port is missing"),
             ("localhost:0", "`0` is not a port"),

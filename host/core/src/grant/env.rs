@@ -5,12 +5,11 @@ use std::str::FromStr;
 
 use super::NotationError;
 
-/// The name of a variable of the daemon's environment. (POSIX.1-2024, Base Definitions, 8.1)
+/// The name of a variable of the daemon's environment (POSIX.1-2024, Base Definitions, 8.1).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EnvName(String);
 
 impl EnvName {
-    /// As text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

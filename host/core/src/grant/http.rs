@@ -8,31 +8,31 @@ use std::str::FromStr;
 use super::address::{BeforePort, GrantHost, must_be_named_exactly, normal_name, port_number};
 use super::{Grant, GrantKind, Grants, NotationError, Refusal};
 
-/// An origin (RFC 6454) that requests may be made to, and with which methods.
+/// An origin (RFC 6454) that requests may be sent to, and their methods.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpGrant {
-    /// Empty: the safe ones (RFC 9110, 9.2.1).
+    /// Empty: the safe methods (RFC 9110, 9.2.1).
     methods: BTreeSet<String>,
-    /// With TLS.
+    /// Whether the scheme is `https`.
     https: bool,
     /// One address or one name.
     pub(super) host: GrantHost,
     port: u16,
 }
 
-/// They change nothing at the other end.
+/// Methods that change nothing on the server.
 const SAFE: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
 
-/// A request that somebody wants to make.
+/// A request that a component wants to make.
 #[derive(Debug, Clone, Copy)]
 pub struct HttpRequest<'r> {
-    /// In capital letters.
+    /// The method, in capital letters.
     pub method: &'r str,
-    /// With TLS.
+    /// Whether the scheme is `https`.
     pub https: bool,
     /// As in the URL, without the port; an IPv6 address with or without brackets.
     pub host: &'r str,
-    /// The scheme's own if the URL has none.
+    /// The default port of the scheme if the URL has none.
     pub port: u16,
 }
 
@@ -59,8 +59,9 @@ impl FromStr for HttpGrant {
                 .help("all paths of an origin are granted together"));
         }
         if rest.contains('@') {
-            return Err(NotationError::new("an origin has no user and no password")
-                .help("hand them over as `secrets`"));
+            return Err(
+                NotationError::new("an origin has no user and no password").help("provide them as `secrets`")
+            );
         }
         let default = default_port(https);
         let (host, port) = match rest.strip_prefix('[') {
@@ -91,7 +92,7 @@ fn methods_of(text: &str) -> Result<BTreeSet<String>, NotationError> {
         let token = !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');
         token.then(|| method.to_owned()).ok_or_else(|| {
             NotationError::new(format!("`{method}` is not a method")).help(
-                "methods stand before the origin, in capital letters, with commas: \"GET,POST http://…\"",
+                "methods come before the origin, in capital letters, with commas: \"GET,POST http://…\"",
             )
         })
     };
@@ -138,8 +139,8 @@ impl HttpGrant {
 }
 
 impl Grants {
-    /// Whether this request may be made. Where the name leads to is a question
-    /// of its own: [`may_reach`](Self::may_reach). Returns the grant that allows it.
+    /// Whether this request may be made. Whether the addresses of its name may be connected to is a separate check:
+    /// [`may_reach`](Self::may_reach). Returns the grant that allows it.
     pub fn may_request(&self, request: &HttpRequest<'_>) -> Result<Grant<'_>, Refusal> {
         let mut of_origin = self.http.iter().filter(|grant| grant.is_origin(request));
         if let Some(grant) = of_origin.find(|grant| grant.allows_method(request.method)) {
@@ -159,8 +160,8 @@ impl Grants {
         Err(Refusal::missing(GrantKind::Http, format!("{method} {origin}"), &value))
     }
 
-    /// Whether the address that a granted origin's host leads to may be asked.
-    /// A name must not lead to a metadata service.
+    /// Whether an address of a granted origin's host may be connected to. A name must not resolve to a metadata
+    /// service.
     pub fn may_reach(&self, host: &str, ip: IpAddr) -> Result<(), Refusal> {
         let ip = ip.to_canonical();
         let written =

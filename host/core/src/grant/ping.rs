@@ -15,7 +15,7 @@ impl FromStr for PingGrant {
     type Err = NotationError;
 
     fn from_str(text: &str) -> Result<Self, NotationError> {
-        // Nothing follows the address, so that it needs no brackets.
+        // Nothing follows the address, so it needs no brackets.
         let (host, bracketed) = match text.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
             Some(inner) => (inner, true),
             None => (text, text.contains(':')),
@@ -37,7 +37,7 @@ impl PingGrant {
 }
 
 impl Grants {
-    /// Whether a name may be looked up in order to ping it.
+    /// Whether a name may be resolved in order to ping it.
     pub fn may_ping_name(&self, name: &str) -> Result<(), Refusal> {
         let name = normal_name(name);
         if self.ping.iter().any(|grant| grant.0.is_name(&name)) {
@@ -46,8 +46,8 @@ impl Grants {
         Err(Refusal::missing(GrantKind::Ping, format!("ping `{name}`"), &name))
     }
 
-    /// Whether an address may be pinged. `name` is what led to it, if a name did. Returns the grant
-    /// that allows it.
+    /// Whether an address may be pinged. `name` is the name that resolved to it, if any. Returns the grant that
+    /// allows it.
     pub fn may_ping(&self, ip: IpAddr, name: Option<&str>) -> Result<Grant<'_>, Refusal> {
         let ip = ip.to_canonical();
         if let Some(exact) = self.ping.iter().find(|grant| grant.0.is_exactly(ip)) {

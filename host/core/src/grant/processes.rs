@@ -1,4 +1,4 @@
-//! `processes = true`
+//! The grant `processes = true`.
 
 use super::{GrantKind, Grants, NotationError, Refusal};
 
@@ -7,7 +7,7 @@ pub(super) fn parse(text: &str) -> Result<bool, NotationError> {
 }
 
 impl Grants {
-    /// Whether facts about the module's processes may be had.
+    /// Whether facts about the module's processes may be read.
     pub fn may_see_processes(&self) -> Result<(), Refusal> {
         if self.processes {
             return Ok(());

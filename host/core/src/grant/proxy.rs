@@ -1,4 +1,4 @@
-//! Which way a granted request takes: `proxy = "http://proxy:3128"`, `no-proxy = ["*.internal"]`.
+//! The route of a granted request: `proxy = "http://proxy:3128"`, `no-proxy = ["*.internal"]`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,34 +7,34 @@ use std::str::FromStr;
 use super::address::{BeforePort, GrantHost, host_and_port, normal_name};
 use super::{NameGrant, NotationError};
 
-/// The operator's proxy, and the hosts that are asked without it.
+/// The operator's proxy, and the hosts that are reached without it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProxyRules {
-    /// Where requests go instead of to their hosts.
+    /// The proxy that requests are sent to.
     pub proxy: Option<ProxyAddress>,
-    /// Except for these.
+    /// The hosts that are reached without it.
     pub direct: Vec<DirectHost>,
 }
 
-/// A proxy for HTTP, which is spoken to without TLS (RFC 9110, 3.7).
+/// A proxy for HTTP, which is connected to without TLS (RFC 9110, 3.7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProxyAddress {
     host: GrantHost,
     port: u16,
 }
 
-/// Hosts that are asked without the proxy: an address, a network, a name, or all names below one.
+/// Hosts that are reached without the proxy: an address, a network, a name, or all names below one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DirectHost {
     /// An address or a network.
     Network(GrantHost),
-    /// `db.internal`, `*.internal`.
+    /// A name, or all names below one: `db.internal`, `*.internal`.
     Names(NameGrant),
 }
 
 impl ProxyRules {
-    /// The proxy that requests to this host go through; none: they go there directly. The host
-    /// is judged as it is written, because nothing is looked up for it.
+    /// The proxy for requests to this host; `None`: they are sent directly. The host is compared as written,
+    /// because it is not resolved.
     pub fn through(&self, host: &str) -> Option<&ProxyAddress> {
         let host = host.trim_matches(['[', ']']);
         self.proxy.as_ref().filter(|_| !self.direct.iter().any(|direct| direct.covers(host)))
@@ -45,7 +45,7 @@ impl ProxyRules {
 const LOOPBACK: [&str; 4] = ["127.0.0.0/8", "::1", "localhost", "*.localhost"];
 
 impl ProxyRules {
-    /// The same rules, and this machine itself is asked without the proxy, which would ask itself.
+    /// Adds this machine itself to the direct hosts, because the proxy would connect to its own machine.
     #[must_use]
     pub fn with_loopback_direct(mut self) -> Self {
         self.direct.extend(LOOPBACK.iter().filter_map(|text| text.parse::<DirectHost>().ok()));
@@ -85,11 +85,11 @@ impl FromStr for ProxyAddress {
     fn from_str(text: &str) -> Result<Self, NotationError> {
         let rest = text.strip_prefix("http://").ok_or_else(|| {
             NotationError::new(format!("`{text}` does not begin with http://"))
-                .help("https origins are reached through it, too: TLS goes through the proxy unread")
+                .help("https origins are reached through it, too: TLS passes through the proxy encrypted")
         })?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         if rest.contains('@') {
-            return Err(NotationError::new("a proxy that wants a user and a password is not supported"));
+            return Err(NotationError::new("a proxy that requires a user and a password is not supported"));
         }
         if rest.contains(['/', '?', '#']) {
             return Err(NotationError::new("a proxy has no path"));
@@ -105,7 +105,6 @@ impl ProxyAddress {
         self.host.to_string()
     }
 
-    /// The port.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -173,7 +172,7 @@ mod tests {
             ("proxy:3128", "`proxy:3128` does not begin with http://"),
             ("https://proxy:3128", "`https://proxy:3128` does not begin with http://"),
             ("http://proxy", "the port is missing"),
-            ("http://u:p@proxy:1", "a proxy that wants a user and a password is not supported"),
+            ("http://u:p@proxy:1", "a proxy that requires a user and a password is not supported"),
             ("http://proxy:1/x", "a proxy has no path"),
             ("http://proxy:0", "`0` is not a port"),
         ] {

@@ -9,9 +9,9 @@ use super::{GrantKind, Grants, NotationError, Refusal};
 /// A directory that may be read, with everything below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadGrant {
-    /// As the component sees it, which is as it is written in the file.
+    /// The path as the component sees it, which is as it is written in the file.
     pub shown: String,
-    /// Where it is.
+    /// Its path on the host.
     pub directory: PathBuf,
 }
 
@@ -24,7 +24,7 @@ impl FromStr for ReadGrant {
             return Err(NotationError::new("an empty text names no directory"));
         }
         if text.contains('\0') {
-            return Err(NotationError::new("a path has no zero byte"));
+            return Err(NotationError::new("a path cannot contain a zero byte"));
         }
         if path.components().any(|part| part == Component::ParentDir) {
             return Err(NotationError::new(format!("`{text}` leads upwards"))
@@ -36,7 +36,7 @@ impl FromStr for ReadGrant {
                 .help("name the directories in it that are needed"));
         }
         if plain == Path::new("/") {
-            return Err(NotationError::new("all files of the host are too much to grant")
+            return Err(NotationError::new("granting all files of the host is not supported")
                 .help("name the directories that are needed"));
         }
         Ok(Self { shown: plain.display().to_string(), directory: plain })
@@ -56,8 +56,8 @@ impl ReadGrant {
 }
 
 impl Grants {
-    /// Whether a path, as the component writes it, lies in a directory that it
-    /// may read. By its words alone: where links lead to is seen when it is opened.
+    /// Whether a path, as the component writes it, is in a directory that it may read. Only the text of the path is
+    /// checked: links are checked when it is opened.
     pub fn may_read(&self, path: &str) -> Result<(), Refusal> {
         let upwards = Path::new(path).components().any(|part| part == Component::ParentDir);
         if !upwards && self.read.iter().any(|grant| Path::new(path).starts_with(&grant.shown)) {

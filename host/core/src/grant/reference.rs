@@ -1,4 +1,4 @@
-//! The answers about addresses and paths beside those of a reference that is slow and plain.
+//! Compares the decisions about addresses and paths with those of a slow and simple reference.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::connect::Protocol;
 use super::{GrantKind, Grants};
 
-/// An address bit by bit, IPv4 in IPv6 clothes as what it is.
+/// An address bit by bit, with IPv4-mapped addresses as IPv4.
 fn bits(ip: IpAddr) -> Vec<bool> {
     let octets = match ip.to_canonical() {
         IpAddr::V4(ip) => ip.octets().to_vec(),
@@ -16,7 +16,7 @@ fn bits(ip: IpAddr) -> Vec<bool> {
     octets.iter().flat_map(|octet| (0..8).rev().map(move |bit| octet >> bit & 1 == 1)).collect()
 }
 
-/// Link-local, and where clouds keep their metadata: only by its own address.
+/// Link-local, and the metadata services of clouds: only by their own address.
 fn is_special(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => ip.octets()[..2] == [169, 254],
@@ -26,7 +26,7 @@ fn is_special(ip: IpAddr) -> bool {
     }
 }
 
-/// Few different ones, so that they often meet.
+/// Few different ones, so that matches are frequent.
 fn address() -> impl Strategy<Value = IpAddr> {
     let octet = prop_oneof![Just(0_u8), Just(10), Just(127), Just(169), Just(254), Just(255), any::<u8>()];
     let segment = prop_oneof![
@@ -67,14 +67,14 @@ proptest! {
             let ip = ip.to_canonical();
             let own = bits(ip);
             let prefix = prefix.min(own.len());
-            // The notation wants the address of the network itself.
+            // The notation requires the address of the network itself.
             let network: Vec<bool> = own.iter().enumerate().map(|(at, bit)| *bit && at < prefix).collect();
             let network = from_bits(&network);
             let text = match network {
                 IpAddr::V4(ip) => format!("{ip}/{prefix}:{granted}"),
                 IpAddr::V6(ip) => format!("[{ip}/{prefix}]:{granted}"),
             };
-            // An IPv6 network may happen to begin as IPv4 in IPv6 clothes does: not compared.
+            // An IPv6 network may by chance begin like an IPv4-mapped one: not compared.
             prop_assume!(network.is_ipv4() == network.to_canonical().is_ipv4());
             grants.add(GrantKind::Connect, &text).unwrap_or_else(|error| panic!("{text}: {error}"));
             let theirs = bits(asked);

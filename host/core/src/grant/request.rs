@@ -1,24 +1,24 @@
-//! What a component asks for, beside what it is granted.
+//! The grants that a component requests, compared with those that it has.
 
 use serde::{Deserialize, Serialize};
 
 use super::{ConnectGrant, GrantKind, Grants, HttpGrant, NameGrant, PingGrant, ReadGrant};
 
-/// Something a component would like to be allowed, in its own words.
+/// A grant that a component requests, in its own words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct GrantRequest {
     /// The grant's name, as in a module file: `connect`.
     pub kind: String,
-    /// What exactly, in that grant's notation; empty if it depends on the configuration.
+    /// The value in that grant's notation; empty if it depends on the configuration.
     pub value: String,
-    /// What for.
+    /// Why it needs the grant.
     pub reason: String,
 }
 
 impl GrantRequest {
-    /// The grant that would meet it, as one writes it. Where the component leaves open
-    /// which, a word in capitals stands for it.
+    /// The matching grant, in the notation of the file. Where the component leaves the value open, a word in
+    /// capitals stands for it.
     pub fn to_add(&self) -> String {
         let Ok(kind) = self.kind.parse::<GrantKind>() else {
             return format!("this version of Bellwether has no grant `{}`", self.kind);
@@ -36,25 +36,25 @@ impl GrantRequest {
         format!("grant = {{ {kind} = [{value:?}] }}")
     }
 
-    /// Whether two of them ask for the same.
+    /// Whether two requests are for the same grant.
     fn is(&self, other: &Self) -> bool {
         self.kind == other.kind && self.value == other.value
     }
 
-    /// Whether it is granted. One without a value is met by any grant of its
-    /// kind; a kind that this host does not know can never be.
+    /// Whether it is granted. A request without a value is met by any grant of its kind; a kind that this host does
+    /// not know can never be met.
     fn is_met(&self, grants: &Grants) -> bool {
         let Ok(kind) = self.kind.parse::<GrantKind>() else { return false };
         if self.value.is_empty() {
             return grants.has(kind);
         }
         let mut asked = Grants::default();
-        // A secret is asked for by its name; in which file it is, is the operator's to say.
+        // A secret is requested by its name; its file is chosen by the operator.
         let value = match kind {
             GrantKind::Secrets => format!("{}=asked", self.value),
             _ => self.value.clone(),
         };
-        // What is not in the grant's notation cannot be compared, and counts as missing.
+        // A value that is not in the grant's notation cannot be compared, and counts as missing.
         asked.add(kind, &value).is_ok() && includes(grants, &asked)
     }
 }
@@ -76,12 +76,12 @@ fn includes(grants: &Grants, asked: &Grants) -> bool {
         && (grants.processes || !asked.processes)
 }
 
-/// What is asked for and not granted.
+/// Requested grants that are missing.
 pub fn missing(requests: &[GrantRequest], grants: &Grants) -> Vec<GrantRequest> {
     requests.iter().filter(|request| !request.is_met(grants)).cloned().collect()
 }
 
-/// What a new version asks for that the one before did not, and that is not granted.
+/// Grants that a new version requests, the previous version did not request, and that are missing.
 pub fn wider(before: &[GrantRequest], after: &[GrantRequest], grants: &Grants) -> Vec<GrantRequest> {
     let new = |request: &&GrantRequest| !before.iter().any(|earlier| earlier.is(request));
     after.iter().filter(new).filter(|request| !request.is_met(grants)).cloned().collect()

@@ -7,12 +7,12 @@ use std::str::FromStr;
 use super::address::{is_host_name, normal_name};
 use super::{Grant, GrantKind, Grants, NotationError, Refusal};
 
-/// A name that may be looked up, or with `*.` all names below it.
+/// A name that may be resolved, or with `*.` all names below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameGrant {
     /// Lower case, without `*.`.
     name: String,
-    /// Names below it, and not itself.
+    /// Names below it, but not the name itself.
     below: bool,
 }
 
@@ -30,7 +30,7 @@ impl FromStr for NameGrant {
         }
         if !is_host_name(name) {
             return Err(NotationError::new(format!("`{text}` is not a host name"))
-                .help("a name is granted without a port; `*.` may stand before it, and nowhere else"));
+                .help("a name is granted without a port; `*.` is allowed only as its prefix"));
         }
         Ok(Self { name: normal_name(name), below })
     }
@@ -43,7 +43,7 @@ impl fmt::Display for NameGrant {
 }
 
 impl NameGrant {
-    /// `name` in its normal form.
+    /// Compares `name` in its normal form.
     pub(super) fn covers(&self, name: &str) -> bool {
         if self.below {
             name.strip_suffix(&self.name).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
@@ -62,9 +62,9 @@ impl NameGrant {
 }
 
 impl Grants {
-    /// Whether a name may be looked up: only one that a grant names, because a
-    /// name server hears every name that is asked for. An address in the
-    /// clothes of a name asks nobody and is always allowed. Returns the grant that names it.
+    /// Whether a name may be resolved: only one that a grant names, because every look-up reveals the name to a
+    /// name server. An address in the form of a name needs no look-up and is always allowed. Returns the grant that
+    /// names it.
     pub fn may_look_up(&self, name: &str) -> Result<Option<Grant<'_>>, Refusal> {
         if name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
             return Ok(None);
@@ -117,7 +117,8 @@ mod tests {
         }
         assert_eq!(
             grants.may_look_up("x.evil").unwrap_err().to_string(),
-            "refused: look up `x.evil`; to allow it add grant = { resolve = [\"x.evil\"] }, or connect = [\"x.evil:PORT\"] with the port it connects to"
+            "refused: look up `x.evil`; to allow it add grant = { resolve = [\"x.evil\"] }, \
+             or connect = [\"x.evil:PORT\"] with the port it connects to"
         );
     }
 

@@ -11,7 +11,7 @@ use crate::id::ComponentName;
 pub struct SecretName(String);
 
 impl SecretName {
-    /// A name, if `text` is one: the same characters as in every other name.
+    /// A name, if `text` is valid: the same characters as in every other name.
     pub fn new(text: &str) -> Result<Self, NotationError> {
         ComponentName::new(text).map_err(|error| NotationError::new(error.to_string()))?;
         Ok(Self(text.to_owned()))
@@ -30,7 +30,7 @@ impl fmt::Display for SecretName {
     }
 }
 
-/// `NAME=FILE`
+/// Parses `NAME=FILE`, as on the command line.
 pub(super) fn parse(text: &str) -> Result<(SecretName, PathBuf), NotationError> {
     let missing = || NotationError::new(format!("`{text}` names no file")).help("write NAME=FILE");
     let (name, file) = text.split_once('=').ok_or_else(missing)?;
@@ -41,7 +41,7 @@ pub(super) fn parse(text: &str) -> Result<(SecretName, PathBuf), NotationError> 
 }
 
 impl Grants {
-    /// The file that a secret is in, if it is granted.
+    /// The file of a secret, if it is granted.
     pub fn secret(&self, name: &str) -> Result<(&SecretName, &Path), Refusal> {
         self.secrets
             .get_key_value(name)

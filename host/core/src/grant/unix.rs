@@ -1,4 +1,4 @@
-//! `connect = ["unix:/run/app.sock"]`
+//! The grant `connect = ["unix:/run/app.sock"]`.
 
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
@@ -11,10 +11,10 @@ use super::{Grant, GrantKind, Grants, NotationError, Refusal};
 pub struct UnixGrant(PathBuf);
 
 const PREFIX: &str = "unix:";
-/// `sun_path` of `unix(7)`, with the zero at its end.
+/// The size of `sun_path` in `unix(7)`, including its terminating zero.
 const MAX_PATH: usize = 107;
 
-/// Whether a `connect` grant means a Unix socket.
+/// Whether a `connect` grant is for a Unix socket.
 pub(super) fn is_meant(text: &str) -> bool {
     text.starts_with(PREFIX)
 }
@@ -49,7 +49,6 @@ impl fmt::Display for UnixGrant {
 }
 
 impl UnixGrant {
-    /// The socket's path.
     pub fn path(&self) -> &Path {
         &self.0
     }

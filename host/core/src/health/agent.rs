@@ -1,11 +1,9 @@
-//! The line that `HAProxy`'s agent-check reads (`HAProxy` configuration manual,
-//! `agent-check`).
+//! The line for `HAProxy`'s agent-check (`HAProxy` configuration manual, `agent-check`).
 //!
-//! A line has a health word (`up`, `down`, `stopped`) and, if need be, an admin
-//! word (`ready`, `drain`) and a weight. `HAProxy` keeps what an agent said until
-//! the agent, or a person at `HAProxy`'s own command line, says otherwise. The
-//! health word is always ours. The admin word and the weight are the person's who
-//! runs `HAProxy`, so they are left alone but for the drains that we announce:
+//! A line has a health word (`up`, `down`, `stopped`) and, if needed, an admin word (`ready`, `drain`) and a
+//! weight. `HAProxy` keeps the answer of an agent until the agent, or an operator in `HAProxy`'s command line,
+//! changes it. The health word is always set by the agent. The admin word and the weight are controlled by the
+//! operator of `HAProxy`, so they are not set, except for the drains that the agent announces:
 //!
 //! | the module | line | if the agent owns the admin state and the weight |
 //! |---|---|---|
@@ -17,9 +15,8 @@
 //! | is stopped by a person | `stopped # why` | `stopped ready # why` |
 //! | does not serve for any other reason | `down # why` | `down ready # why` |
 //!
-//! A drain is taken back only when the application serves again: `HAProxy` applies
-//! the admin word before the health word, so `ready` while it is being taken down
-//! would let new sessions in for an instant.
+//! A drain is cancelled only when the application serves again: `HAProxy` applies the admin word before the health
+//! word, so `ready` while it is being stopped would admit new sessions for an instant.
 
 use super::{Core, Question, Standing, Subject, line, load, standing};
 use crate::id::ModuleName;
@@ -27,16 +24,16 @@ use crate::moment::Moment;
 use crate::snapshot::{Load, Snapshot};
 use crate::state::StateName;
 
-/// `HAProxy` shows the description in its statistics; it is never longer, in bytes.
+/// The maximum length of the description that `HAProxy` shows in its statistics, in bytes.
 const MAX_DESCRIPTION: usize = 80;
 
 /// One port on which agent-checks are answered.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Agent {
-    /// The module spoken for; all of them together if none is named.
+    /// Its module; all of them together if none is named.
     pub module: Option<ModuleName>,
-    /// Whether the admin state and the weight of the server in `HAProxy` are the agent's alone:
-    /// every line then sets both, and undoes what a person has set.
+    /// Whether the agent alone controls the admin state and the weight of the server in `HAProxy`: then every line
+    /// sets both, and overrides what an operator has set.
     pub owns: bool,
 }
 
@@ -45,13 +42,13 @@ impl Agent {
         self.module.as_ref().map_or(Subject::All, |name| Subject::Module(name.as_str()))
     }
 
-    /// What its line answers.
+    /// The question that its line answers.
     pub fn question(&self) -> Question<'_> {
         Question::Health(self.subject())
     }
 }
 
-/// One ASCII line, ended by `\n`, for a module or for all of them together.
+/// One ASCII line, terminated by `\n`, for a module or for all of them together.
 pub fn agent_line(snapshot: &Snapshot, core: Core, agent: &Agent, now: Moment) -> String {
     let subject = agent.subject();
     let standing = standing(snapshot, core, subject);
@@ -78,7 +75,7 @@ pub fn agent_line(snapshot: &Snapshot, core: Core, agent: &Agent, now: Moment) -
     format!("{health}{admin} # {}\n", line::shown_in_ascii(&standing.reason(), MAX_DESCRIPTION))
 }
 
-/// `admitted` is whether the admin state is ours to set.
+/// `admitted`: whether the agent may set the admin state.
 fn up(admitted: bool, load: Option<Load>) -> &'static str {
     match (admitted, load) {
         (true, None | Some(Load::Full)) => "up ready 100%\n",
@@ -89,7 +86,7 @@ fn up(admitted: bool, load: Option<Load>) -> &'static str {
     }
 }
 
-/// Whether a drain of ours has to be taken back.
+/// Whether an announced drain has to be cancelled.
 fn is_readmitted(snapshot: &Snapshot, subject: Subject<'_>, now: Moment) -> bool {
     let until = match subject {
         Subject::All => snapshot.readmit_until,
@@ -98,8 +95,8 @@ fn is_readmitted(snapshot: &Snapshot, subject: Subject<'_>, now: Moment) -> bool
     until.is_some_and(|until| now < until)
 }
 
-/// Which module speaks for all when several do not serve: the lowest. One that
-/// still serves its sessions must not hide one that serves nobody.
+/// The module that determines the answer for all when several do not serve: the lowest. One that still serves its
+/// sessions must not hide one that serves none.
 pub(super) fn precedence(state: StateName) -> u8 {
     match state {
         StateName::Stopping | StateName::Restarting => 0,

@@ -1,4 +1,4 @@
-//! gRPC's health protocol: of a service, whether it serves.
+//! gRPC's health protocol: whether a service is serving.
 //!
 //! A service is a module, by its name; the empty name stands for all modules together.
 //! Source: `grpc/health/v1/health.proto` of the gRPC project.
@@ -10,23 +10,23 @@ use crate::snapshot::Snapshot;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ServingStatus {
-    /// Yes.
+    /// The service is serving.
     Serving = 1,
-    /// No.
+    /// The service is not serving.
     NotServing = 2,
     /// There is no module of that name.
     ServiceUnknown = 3,
 }
 
 impl<'a> Subject<'a> {
-    /// What a service of gRPC's health protocol stands for.
+    /// The subject of a service name.
     pub fn of_service(service: &'a str) -> Self {
         if service.is_empty() { Self::All } else { Self::Module(service) }
     }
 }
 
-/// Whether a service serves. While the core has stalled no service does, also none that does not exist: the
-/// snapshot is old.
+/// The status of a service. While the core is stalled no service is serving, not even an unknown one: the snapshot
+/// is outdated.
 pub fn serving_status(snapshot: &Snapshot, core: Core, subject: Subject<'_>) -> ServingStatus {
     match standing(snapshot, core, subject) {
         Standing::Ready => ServingStatus::Serving,

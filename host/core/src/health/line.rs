@@ -1,16 +1,15 @@
-//! Text from inside, made fit for anybody to read: one line, bounded, and
-//! without what looks like a secret.
+//! Makes internal text safe for every reader: one line, of limited length, and without anything that looks like a
+//! secret.
 //!
-//! Nothing should put a secret into a reason or a summary to begin with. But
-//! these come from components that others write, and the health answer needs no
-//! login, so it is the last place to be careful.
+//! Reasons and summaries should not contain secrets. But they come from third-party components, and the health
+//! answer needs no sign-in, so this is the last place where secrets can be masked.
 
-/// One line of at most `max` bytes of UTF-8, cut with `…` if need be.
+/// One line of at most `max` bytes of UTF-8, truncated with `…` if needed.
 pub(super) fn shown(text: &str, max: usize) -> String {
     cut(redacted(text), max, "…")
 }
 
-/// The same in ASCII: every other character becomes `?`, and the cut `...`.
+/// The same in ASCII: every other character becomes `?`, and the truncation `...`.
 pub(super) fn shown_in_ascii(text: &str, max: usize) -> String {
     let ascii = redacted(text).replace(|c: char| !c.is_ascii(), "?");
     cut(ascii, max, "...")
@@ -26,7 +25,7 @@ fn cut(mut text: String, max: usize, mark: &str) -> String {
 
 const MASK: &str = "***";
 
-/// What the name of a secret ends with, in lower case and without `-` and `_`.
+/// The endings of names of secrets, in lower case and without `-` and `_`.
 const SECRET_NAMES: [&str; 10] = [
     "password",
     "passwd",
@@ -40,7 +39,7 @@ const SECRET_NAMES: [&str; 10] = [
     "cookie",
 ];
 
-/// Authentication schemes (RFC 7235): what follows them is the secret.
+/// Authentication schemes (RFC 7235): the next word is the secret.
 const SCHEMES: [&str; 3] = ["bearer", "basic", "digest"];
 
 /// The words of `text`, separated by single spaces, with secrets masked.
@@ -69,7 +68,7 @@ fn redacted(text: &str) -> String {
     shown
 }
 
-/// Where the value of `token=…` or `"token":…` begins, which may be the end of the word.
+/// The start of the value of `token=…` or `"token":…`, which may be the end of the word.
 fn secret_value(word: &str) -> Option<usize> {
     word.match_indices(['=', ':']).map(|(at, _)| at).find_map(|at| {
         let before = word[..at].trim_end_matches(['"', '\'']);
@@ -80,7 +79,7 @@ fn secret_value(word: &str) -> Option<usize> {
     })
 }
 
-/// A word; of a URL, neither the user nor the query (RFC 3986, section 3).
+/// A word; for a URL, without user and query (RFC 3986, section 3).
 fn push_url(shown: &mut String, word: &str) {
     let Some(authority) = word.find("://").map(|at| at + 3) else {
         shown.push_str(word);

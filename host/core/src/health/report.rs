@@ -1,5 +1,4 @@
-//! The long answer: `application/health+json`
-//! (draft-inadarei-api-health-check-06).
+//! The detailed answer: `application/health+json` (draft-inadarei-api-health-check-06).
 
 use std::collections::BTreeMap;
 
@@ -12,67 +11,64 @@ use crate::observation::{Observation, Status};
 use crate::snapshot::{CheckerView, ModuleView, ON_PROBATION, Snapshot};
 use crate::verdict::Verdict;
 
-/// At most so many entries under `checks`; those that are well are left out first.
+/// The maximum number of entries under `checks`; entries without problems are omitted first.
 const MAX_CHECKS: usize = 256;
-/// At most so many measurements of one checker.
+/// The maximum number of measurements of one checker.
 const MAX_MEASUREMENTS: usize = 8;
-/// Of anything that a component says, in bytes.
+/// The maximum length of any text of a component, in bytes.
 const MAX_TEXT: usize = 200;
-/// Of the names and units of measurements, in bytes.
+/// The maximum length of names and units of measurements, in bytes.
 const MAX_NAME: usize = 64;
 
-/// The draft's words for how it is.
+/// The draft's words for a status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Well.
+    /// It works without any problem.
     Pass,
-    /// Works, and somebody should look at it.
+    /// It works, but needs attention.
     Warn,
-    /// Does not work.
+    /// It does not work.
     Fail,
 }
 
-/// The whole document.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// `fail` exactly when the short answer is no.
+    /// `fail` exactly when the plain answer is negative.
     pub status: Level,
-    /// What the document is about.
+    /// The subject of the document.
     pub description: String,
     /// The name of the node.
     pub service_id: String,
     /// Why it is not ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
-    /// What else there is to know, such as what had to be left out.
+    /// Further notes, such as what had to be omitted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// By `MODULE:CHECKER`. The first entry of each is the checker itself, the
-    /// others are what it measured last.
+    /// By `MODULE:CHECKER`. The first entry of each is the checker itself, the others are its last measurements.
     pub checks: BTreeMap<String, Vec<Check>>,
 }
 
-/// A checker, or something that it measured.
+/// A checker, or one of its measurements.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
     /// The name of the measurement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub component_id: Option<String>,
-    /// What was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_value: Option<f64>,
-    /// In which unit, if it has one.
+    /// Its unit, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_unit: Option<String>,
-    /// How it is.
+    /// The status of the checker.
     pub status: Level,
-    /// When it was seen, RFC 3339.
+    /// When it was observed, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
-    /// What is wrong. Left out where nothing is.
+    /// What is wrong. Omitted if nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
 }
@@ -83,7 +79,7 @@ pub(super) fn report(
     standing: &Standing<'_>,
     timestamp: impl Fn(Moment) -> String,
 ) -> Report {
-    // Checks of a stalled core are old news.
+    // The checks of a stalled core are outdated.
     let modules = match standing {
         Standing::Stalled => Vec::new(),
         _ => chosen(snapshot, subject),
@@ -136,7 +132,7 @@ fn chosen<'a>(snapshot: &'a Snapshot, subject: Subject<'_>) -> Vec<&'a ModuleVie
     }
 }
 
-/// The verdict decides; a warning or an unknown within a good verdict is a warning.
+/// The verdict decides; a warning or an unknown result with a good verdict is a warning.
 fn level(checker: &CheckerView) -> Level {
     match checker.verdict {
         Verdict::Down => Level::Fail,

@@ -67,7 +67,7 @@ fn line_of(snapshot: &Snapshot, alive: bool, module: Option<&str>) -> String {
     agent_line(snapshot, core(alive), &Agent { module: module.map(name), owns: false }, Moment::default())
 }
 
-/// The same of an agent that owns what people could set.
+/// The same for an agent that owns the administrative state.
 fn owners_line_of(snapshot: &Snapshot, module: Option<&str>) -> String {
     agent_line(snapshot, Core::Turns, &Agent { module: module.map(name), owns: true }, Moment::default())
 }
@@ -76,7 +76,7 @@ fn ask(snapshot: &Snapshot, alive: bool, target: &str) -> (Code, String) {
     let answer = answer(snapshot, core(alive), Question::new(target, false), |_| String::new());
     match answer.body {
         Body::Plain(text) => (answer.code, text.into_owned()),
-        Body::Report(report) => panic!("nobody asked for a report: {report:?}"),
+        Body::Report(report) => panic!("no report was requested: {report:?}"),
     }
 }
 
@@ -445,7 +445,7 @@ fn a_daemon_that_has_not_come_far_enough_in_time_says_that_it_is_starting() {
     let (found, empty) = (snapshot(vec![module("web", StateName::Up, true)]), snapshot(Vec::new()));
     let of = |snapshot: &Snapshot, target| {
         let answer = answer(snapshot, Core::Begins, Question::new(target, false), |_| String::new());
-        let Body::Plain(text) = answer.body else { panic!("nobody asked for a report") };
+        let Body::Plain(text) = answer.body else { panic!("no report was requested") };
         (answer.code, text.into_owned())
     };
     let no =
@@ -453,7 +453,7 @@ fn a_daemon_that_has_not_come_far_enough_in_time_says_that_it_is_starting() {
     for target in ["/health", "/health/web"] {
         assert_eq!(of(&empty, target), (Code::Unavailable, no.clone()));
     }
-    // What is known is said; all of them together are not known.
+    // Single modules that are known are answered; all of them together are not known.
     assert_eq!(of(&found, "/health/web"), (Code::Ok, "ok\n".to_owned()));
     assert_eq!(of(&found, "/health"), (Code::Unavailable, no));
     let agent = Agent { module: Some(name("web")), owns: true };

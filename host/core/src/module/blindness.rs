@@ -1,4 +1,5 @@
-//! A checker that cannot tell any more watches nothing, and no health answer shows that: it is recorded.
+//! Records when a checker can no longer determine its status: nothing monitors its resource any more, and no health
+//! answer shows that.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,10 +12,10 @@ use crate::outbox::Outbox;
 use crate::record::RecordKind;
 use crate::verdict::{Judge, Verdict};
 
-/// What is known of a checker's unknowns.
+/// The unknown results of a checker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Blindness {
-    /// When the first of its unknowns in a row was.
+    /// When the first of the unknown results in a row was.
     since: Option<Moment>,
     /// It is recorded, and the checker has been neither up nor down since.
     recorded: bool,
@@ -28,7 +29,7 @@ impl Blindness {
 }
 
 impl Checker {
-    /// Whether one more unknown may be recorded as blindness.
+    /// Whether one more unknown result may lead to a record.
     pub(super) fn may_go_blind(&self) -> bool {
         !self.blindness.recorded && self.verdict() == Verdict::Undecided && self.cannot_tell()
     }
@@ -52,8 +53,8 @@ impl Checker {
 }
 
 impl Module {
-    /// Records that a checker cannot tell any more, while the application should be alive. A prerequisite
-    /// that cannot tell is no news while the module waits for it: that is recorded already.
+    /// Records that a checker can no longer determine its status, while the application should be running. For a
+    /// prerequisite, this is not repeated while the module waits for it: that is recorded already.
     pub(super) fn tell_of_blindness(&mut self, name: &CheckerName, out: &mut Outbox<'_>) {
         let expected = self.expects_life();
         let Some(mut checker) = self.checkers.get_mut(name) else { return };

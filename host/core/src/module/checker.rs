@@ -19,11 +19,12 @@ use super::blindness::Blindness;
 use super::probation::{self, Edit, Probation};
 use super::starting::{Starting, shows_life};
 
-/// So many observations are told to a restart script.
+/// The number of observations in a request to a restart script.
 const REMEMBERED: usize = 10;
-/// That nothing was heard is said again after so long: a verdict is given up by several unknowns.
+/// The interval at which missing observations are counted again: a verdict is discarded only after several unknown
+/// results.
 const MISS_AGAIN: Duration = Duration::from_secs(1);
-/// Whoever is silent is begun anew at every so manieth time.
+/// A silent checker is restarted each time after this many missing observations.
 const BEGIN_AGAIN: u32 = 30;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,26 +34,26 @@ pub(super) struct Checker {
     pub(super) last: Option<Arc<Observation>>,
     recent: VecDeque<PastObservation>,
     watch: Option<Watch>,
-    /// Whether it has been observed since it was last begun, or asked.
+    /// Whether it has been observed since its watch began, or since it was last asked to run.
     spoken: bool,
-    /// It is to be run now, whatever its schedule says.
+    /// It has to run now, regardless of its schedule.
     #[serde(default)]
     asked: bool,
-    /// Its verdict is the one that it had under the last core, and it has not run since.
+    /// Its verdict is from the previous core, and it has not run since.
     #[serde(default)]
     pub(super) trusted: bool,
-    /// While the application starts.
+    /// While the application is starting.
     #[serde(default)]
     starting: Option<Starting>,
-    /// It was edited while its application served, and has not been up since.
+    /// It was edited while its application was serving, and has not been up since.
     #[serde(default)]
     pub(super) probation: Option<Probation>,
-    /// Whether it has been unable to tell, and for how long.
+    /// Whether its results have been unknown, and for how long.
     #[serde(default)]
     pub(super) blindness: Blindness,
-    /// By when the next observation is expected.
+    /// When the next observation is expected.
     due: Moment,
-    /// So often in a row none came.
+    /// The number of missing observations in a row.
     missed: u32,
 }
 
@@ -64,7 +65,7 @@ struct Watch {
     /// Since when it has had this pace, or when it has last passed.
     #[serde(default)]
     since: Moment,
-    /// It is to be watched anew: answers to this watch count no more.
+    /// Its watch has to be renewed: observations of this watch no longer count.
     over: bool,
 }
 
@@ -101,17 +102,17 @@ impl Checker {
         self.spoken
     }
 
-    /// Whether it is asked out of turn, and has not answered yet.
+    /// Whether it was asked to run out of schedule, and has not answered yet.
     pub(super) fn asked(&self) -> bool {
         self.asked
     }
 
-    /// Whether its last run saw something that lives.
+    /// Whether its last run found something alive.
     pub(super) fn saw_life(&self) -> bool {
         self.last.as_deref().is_some_and(shows_life)
     }
 
-    /// Whether it looks at processes, and has seen none since the start.
+    /// Whether it observes processes, and has found none since the start.
     pub(super) fn has_not_appeared(&self) -> bool {
         self.policy.kind == CheckerKind::Process
             && self.judge.failing()
@@ -123,23 +124,23 @@ impl Checker {
         self.last.as_deref().is_some_and(Observation::is_of_a_hang)
     }
 
-    /// Whether its last run saw that the kept process has ended.
+    /// Whether its last run found that the kept process has ended.
     pub(super) fn saw_its_end(&self) -> bool {
         self.policy.kept && self.last.as_deref().is_some_and(Observation::is_of_an_end)
     }
 
-    /// A look at the processes failed in itself: that says nothing about them.
+    /// A scan of the processes failed: that says nothing about them.
     pub(super) fn native_could_not_tell(&self) -> bool {
         self.policy.kind == CheckerKind::Process
             && self.last.as_ref().is_some_and(|o| o.status == Status::Unknown)
     }
 
-    /// It ran often enough, and could not tell.
+    /// It has run often enough, and its results were unknown.
     pub(super) fn cannot_tell(&self) -> bool {
         self.judge.cannot_tell(&self.policy.thresholds)
     }
 
-    /// What it said last, and how often it failed if that was not in a row.
+    /// Its last summary, and how often it failed if that was not in a row.
     pub(super) fn why(&self) -> String {
         match self.judge.fails_among_others(&self.policy.thresholds) {
             Some((fails, runs)) => format!("{} ({fails} of the last {runs} runs failed)", self.said()),
@@ -147,13 +148,13 @@ impl Checker {
         }
     }
 
-    /// What it said last, for a sentence.
+    /// Its last summary, for a sentence.
     pub(super) fn said(&self) -> &str {
         self.last.as_ref().map_or("not run yet", |o| o.summary.as_str())
     }
 
-    /// Forget the verdict: it was about an application that is gone, or is to be
-    /// looked at afresh. Answers that are under way are not counted either.
+    /// Discards the verdict: it was about an application that is gone, or has to be checked again. Pending
+    /// observations do not count either.
     pub(super) fn begin(&mut self, grace_until: Moment, out: &Outbox<'_>) {
         self.judge.begin(out.now, grace_until);
         (self.trusted, self.blindness) = (false, Blindness::default());
@@ -161,19 +162,19 @@ impl Checker {
         self.ask_anew(out.now);
     }
 
-    /// The same for an application that starts; `excuses`: until it is up, failures are shown and no
-    /// more. The grace is the operator's.
+    /// The same for an application that starts; `excuses`: until it is up, failures are only shown. The grace is
+    /// the operator's.
     pub(super) fn begin_start(&mut self, excuses: bool, out: &Outbox<'_>) {
         self.begin(out.now + self.policy.thresholds.grace, out);
         self.starting = Some(Starting::new(excuses));
     }
 
-    /// The start is over, one way or another: from here on every failure counts.
+    /// The start is over, successfully or not: from here on every failure counts.
     pub(super) fn end_start(&mut self) {
         self.starting = None;
     }
 
-    /// Runs it once, now. Its verdict and its counters carry on.
+    /// Runs it once, now. Its verdict and its counters are kept.
     pub(super) fn ask(&mut self, out: &Outbox<'_>) {
         self.asked = true;
         self.ask_anew(out.now);
@@ -185,13 +186,12 @@ impl Checker {
         self.end_watch();
     }
 
-    /// By when processes that were seen in this start must be there again.
+    /// When processes that were seen in this start must be present again.
     pub(super) fn missing_until(&self) -> Moment {
         self.starting.as_ref().and_then(Starting::missing_until).unwrap_or(Moment::NEVER)
     }
 
-    /// Takes note that processes have been missing for too long, if that is so. Returns the verdict
-    /// before, if it changed.
+    /// Checks whether processes have been missing for too long. Returns the previous verdict, if it changed.
     pub(super) fn give_up_missing(&mut self, now: Moment) -> Option<Verdict> {
         let gone = self.starting.as_mut().is_some_and(|starting| starting.give_up_missing(now));
         if !gone {
@@ -201,13 +201,13 @@ impl Checker {
         self.judge.observe(Status::Fail, weight, &self.policy.thresholds, now)
     }
 
-    /// Whether an observation says that the start has come further.
+    /// Whether an observation shows that the start makes progress.
     pub(super) fn advances(&self, generation: Generation, seen: &Observation) -> bool {
         self.hears(generation) && self.starting.as_ref().is_some_and(|starting| starting.advances(seen))
     }
 
-    /// The next watch takes a new generation. That there is one now is not
-    /// forgotten: if none follows, whoever runs the checker has to be told.
+    /// The next watch gets a new generation. That there is one now is not forgotten: if none follows, it has to be
+    /// ended.
     fn end_watch(&mut self) {
         if let Some(watch) = &mut self.watch {
             watch.over = true;
@@ -227,8 +227,8 @@ impl Checker {
             (None, Some(_)) => {
                 self.watch = None;
                 (self.asked, self.trusted, self.blindness) = (false, false, Blindness::default());
-                // Nobody looks any more, so nobody knows: a step that waits for
-                // this checker must not take what was known before.
+                // It is no longer run, so its status is unknown: a step that waits for this checker must not use
+                // the previous verdict.
                 self.judge.begin(out.now, out.now);
                 out.push(Action::Unwatch { module: module.clone(), checker: name.clone() });
                 return;
@@ -251,8 +251,8 @@ impl Checker {
         });
     }
 
-    /// The file says something else now. The verdict and its counters carry on. `serves`: the
-    /// application does, and what is changed has to prove itself first.
+    /// The file has changed. The verdict and its counters are kept. `serves`: the application is serving, so what
+    /// has changed is on probation first.
     pub(super) fn redefine(&mut self, policy: CheckerPolicy, serves: bool) {
         let changed = probation::differs(&self.policy, &policy);
         if policy.definition != self.policy.definition {
@@ -265,13 +265,13 @@ impl Checker {
         let edit = (self.on_probation() || (changed && serves)).then_some(Edit::Changed);
         if changed || edit.is_none() || !self.policy.on_down.gates_health() {
             self.begin_probation(edit, serves && self.verdict() == Verdict::Up);
-            // What the last core knew is about the checker as it was.
+            // The verdict of the previous core is about the checker before the change.
             self.trusted &= !self.on_probation();
         }
     }
 
-    /// Takes an observation in, unless it belongs to an earlier watch. Returns
-    /// the verdict before, if it changed.
+    /// Processes an observation, unless it belongs to an earlier watch. Returns the previous verdict, if it
+    /// changed.
     pub(super) fn observe(
         &mut self,
         generation: Generation,
@@ -286,18 +286,18 @@ impl Checker {
         self.take_in(observation, now)
     }
 
-    /// Whether an answer to this watch counts.
+    /// Whether an observation of this watch counts.
     fn hears(&self, generation: Generation) -> bool {
         self.watch.is_some_and(|watch| !watch.over && watch.generation == generation)
     }
 
-    /// When it will have been silent for too long; never if nobody should run it.
+    /// When an observation is overdue; never if it should not be run.
     pub(super) fn overdue_at(&self) -> Moment {
         if self.watch.is_some() { self.due } else { Moment::NEVER }
     }
 
-    /// When it is run again, about: nobody tells the core when a run has begun. Nothing while that
-    /// cannot be known.
+    /// The approximate time of its next run: the core is not informed when a run begins. `None` while that cannot
+    /// be known.
     pub(super) fn next_run(&self) -> Option<Moment> {
         let watch = self.watch.filter(|watch| !watch.over && self.spoken && self.missed == 0)?;
         let interval = self.policy.interval;
@@ -306,14 +306,14 @@ impl Checker {
         Some(last.at.max(last.at - last.took + pace))
     }
 
-    /// Its time begins anew.
+    /// Its time limit starts again.
     pub(super) fn excuse(&mut self, now: Moment) {
         self.missed = 0;
         self.due = now + self.policy.patience;
     }
 
-    /// Takes note that nothing was heard in time, if that is so. Whoever runs it is begun anew
-    /// now and then. Returns the verdict before, if it changed.
+    /// Checks whether an observation is overdue. The watch is renewed now and then. Returns the previous verdict,
+    /// if it changed.
     pub(super) fn miss(&mut self, now: Moment) -> Option<Verdict> {
         if now < self.overdue_at() {
             return None;
@@ -361,14 +361,13 @@ impl Checker {
         before
     }
 
-    /// Whether one more run that saw this would change nothing that is decided
-    /// by: it is said again what has been said often enough.
+    /// Whether one more run with this result would change no decision: it repeats what has been seen often enough.
     pub(super) fn repeats(&self, generation: Generation, observation: &Observation) -> bool {
         let Some(last) = self.last.as_deref() else { return false };
         let same = last.status == observation.status
             && last.processes == observation.processes
             && last.is_of_a_hang() == observation.is_of_a_hang()
-            // A good word is as good as another. Any other is somebody's reason.
+            // All passes are equal. Any other summary is the reason for something.
             && (self.verdict() == Verdict::Up || last.summary == observation.summary);
         self.hears(generation)
             && self.spoken
@@ -379,13 +378,13 @@ impl Checker {
             && !self.probation.is_some_and(|probation| probation.learns(observation.status))
     }
 
-    /// The run that was the last one so often once more. Its verdict stays: it is settled.
+    /// Counts one more run with the same result as the last one. Its verdict stays: it is settled.
     pub(super) fn repeat(&mut self, times: u64, last: Moment) {
         let Some(observation) = self.last.clone() else { return };
         self.excuse(last);
         self.judge.repeat(times);
         let Observation { status, summary, .. } = &*observation;
-        // More than are remembered are forgotten again.
+        // More than the maximum are forgotten again.
         for _ in 0..times.min(REMEMBERED as u64) {
             if self.recent.len() == REMEMBERED {
                 self.recent.pop_front();
@@ -394,7 +393,7 @@ impl Checker {
         }
     }
 
-    /// The checker's going down, as a restart script and the journal see it.
+    /// The checker's transition to down, for a restart script and the journal.
     pub(super) fn incident(&self, name: &CheckerName) -> Incident {
         Incident {
             at: self.judge.since(),

@@ -1,7 +1,6 @@
-//! Which commands of a person are legal in which state, and what they do.
+//! Which commands of users are valid in which state, and their effects.
 //!
-//! A person's command resets the budget and the backoff; a person's stop wins
-//! over whatever is under way.
+//! A user's command resets the budget and the backoff; a user's stop takes precedence over whatever is in progress.
 
 use std::time::Duration;
 
@@ -26,13 +25,13 @@ fn already(why: &str) -> CommandOutcome {
 }
 
 impl Module {
-    /// Carries a command out, as far as that is possible at once.
+    /// Carries out a command, as far as that is possible immediately.
     pub(crate) fn command(&mut self, order: Order, by: &str, out: &mut Outbox<'_>) -> CommandOutcome {
         let Order { command, lasts, reason } = order;
         let before = self.desired;
         // The command is told before what it leads to: its outcome is known first.
         let outcome = self.judge_command(command, lasts);
-        // The reason is written down here only: load balancers are told why a module is in its state.
+        // The reason is recorded only here: load balancers are told why a module is in its state.
         let signed = with_reason(by, reason.as_deref());
         out.record(Some(&self.name), RecordKind::Command { command, by: signed, outcome: outcome.clone() });
         match (&outcome, command) {
@@ -60,7 +59,7 @@ impl Module {
         outcome
     }
 
-    /// What becomes of a command in the present state.
+    /// The outcome of a command in the present state.
     fn judge_command(&self, command: Command, lasts: Option<Duration>) -> CommandOutcome {
         match command {
             Command::Start => self.judge_start(),
@@ -99,7 +98,7 @@ impl Module {
         self.desired.suspended_until = None;
     }
 
-    /// What was suspended for a time is acted on again when that is over.
+    /// A suspension with a duration ends after that time.
     pub(super) fn end_suspension(&mut self, out: &mut Outbox<'_>) {
         if self.desired.suspended_until.is_none_or(|until| out.now < until) {
             return;

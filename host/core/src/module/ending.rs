@@ -1,4 +1,4 @@
-//! The daemon ends: what its modules still do.
+//! The shutdown of the daemon: what its modules still do.
 
 use crate::outbox::Outbox;
 use crate::shutdown::Shutdown;
@@ -6,7 +6,7 @@ use crate::shutdown::Shutdown;
 use super::{AfterDrain, AfterStop, Module, State};
 
 impl Module {
-    /// Nothing is begun any more but what the shutdown asks for. What a person wants stays.
+    /// From now on, only the actions of the shutdown are started. The desired state is unchanged.
     pub(crate) fn end(&mut self, shutdown: Shutdown, out: &mut Outbox<'_>) {
         self.ending = true;
         // Maintenance: nothing is acted on.
@@ -25,7 +25,7 @@ impl Module {
             State::Up if drains => {
                 self.drain(
                     AfterDrain::Rest,
-                    "the daemon ends, and leaves the application running".to_owned(),
+                    "the daemon is shutting down and leaves the application running".to_owned(),
                     out,
                 );
             }
@@ -44,14 +44,14 @@ impl Module {
 
     fn end_by_stop(&mut self, out: &mut Outbox<'_>) {
         let drains = !self.drain_lasts().is_zero();
-        let reason = "the daemon ends, and stops its applications";
+        let reason = "the daemon is shutting down and stops its applications";
         match &mut self.state {
             State::Up if drains => self.drain(AfterDrain::End, reason.to_owned(), out),
             State::Draining { then: then @ AfterDrain::Restart, .. } => *then = AfterDrain::End,
             State::Up | State::Starting(_) | State::Restarting(_) | State::Backoff { .. } => {
                 self.begin_stop(AfterStop::Ended, reason, out);
             }
-            // A person's stop goes on, and what is stopped stays so.
+            // A user's stop continues, and what is stopped stays stopped.
             State::Draining { .. }
             | State::Stopped
             | State::Failed

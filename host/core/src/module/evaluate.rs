@@ -1,4 +1,4 @@
-//! What follows from the state and the verdicts as they are.
+//! The consequences of the present state and verdicts.
 
 use crate::id::CheckerName;
 use crate::moment::{Moment, plain};
@@ -14,7 +14,7 @@ use super::moves::Cause;
 use super::{ASKED, AfterDrain, AfterStop, Module, Phase, State};
 
 impl Module {
-    /// Makes at most one move. Returns whether it made one.
+    /// Makes at most one transition. Returns whether it made one.
     pub(super) fn evaluate(&mut self, out: &mut Outbox<'_>) -> bool {
         match &self.state {
             State::Starting(Phase::Look { until, held }) | State::Restarting(Phase::Look { until, held }) => {
@@ -33,7 +33,7 @@ impl Module {
                 }
                 false
             }
-            // What has died serves nobody: there is nothing left to drain.
+            // An application that has died serves no sessions, so there is nothing to drain.
             State::Draining { until, then } if out.now >= *until || self.application_has_died() => {
                 match then {
                     AfterDrain::Stop => self.begin_stop(AfterStop::Stopped, "stopped by an operator", out),
@@ -41,7 +41,11 @@ impl Module {
                         self.begin_restart(Occasion::Restart, "restarted by an operator".to_owned(), out);
                     }
                     AfterDrain::End | AfterDrain::Rest => {
-                        self.begin_stop(AfterStop::Ended, "the daemon ends, and stops its applications", out);
+                        self.begin_stop(
+                            AfterStop::Ended,
+                            "the daemon is shutting down and stops its applications",
+                            out,
+                        );
                     }
                 }
                 true
@@ -50,9 +54,13 @@ impl Module {
                 if !self.ending && (*until == ASKED || (out.now >= *until && !self.desired.suspended)) =>
             {
                 if self.runs_in_the_background() {
-                    self.look("the next try is due, and something of the application runs", false, out);
+                    self.look(
+                        "the next attempt is due, and a part of the application is still running",
+                        false,
+                        out,
+                    );
                 } else {
-                    self.start_or_wait("the next try is due", out);
+                    self.start_or_wait("the next attempt is due", out);
                 }
                 true
             }
@@ -68,8 +76,8 @@ impl Module {
         }
     }
 
-    /// The application runs already if its process checkers say so; where there
-    /// are none, if all others do. `held`: it is not to be started if it does not.
+    /// The application runs already if its process checkers say so; without any, if all others do. `held`: it is
+    /// not to be started if it does not run.
     fn evaluate_look(&mut self, until: Moment, held: bool, out: &mut Outbox<'_>) -> bool {
         let checkers = &self.checkers;
         let witness = self.witness();
@@ -118,8 +126,8 @@ impl Module {
         self.checkers.any(&such) && self.checkers.all(|c| !such(c) || c.sees_life())
     }
 
-    /// Whether an application that is not kept runs, as far as its process checkers see. They are run
-    /// in every state.
+    /// Whether an application that is not kept runs, according to its process checkers. They are run in every
+    /// state.
     fn runs_in_the_background(&self) -> bool {
         !self.policy.keeps() && self.all_see_life(|c| c.is_native() && !c.on_probation)
     }
@@ -173,9 +181,8 @@ impl Module {
         appears_by.is_some_and(|by| out.now >= by) && self.settle_unseen(out)
     }
 
-    /// The time to come up is over. A checker that saw a failure decides; where
-    /// nobody can tell, nothing is done, for unknown is no failure. No time is set
-    /// any more then: from here on every event is looked at as the last one.
+    /// The time to come up is over. A checker that saw a failure decides; if all are unknown, nothing is done,
+    /// because unknown is not a failure. Then no further time limit is set: from here on every event may decide.
     fn settle_overdue(&mut self, out: &mut Outbox<'_>) -> bool {
         let failing = self
             .checkers
@@ -199,8 +206,8 @@ impl Module {
         false
     }
 
-    /// The time to be seen is over. An application of which no process and no answer has been seen is
-    /// not starting: its start has left nothing behind.
+    /// The time to be seen is over. An application without any process or answer is not starting: its start has
+    /// left nothing behind.
     fn settle_unseen(&mut self, out: &mut Outbox<'_>) -> bool {
         if let State::Starting(Phase::Settle { appears_by, .. })
         | State::Restarting(Phase::Settle { appears_by, .. }) = &mut self.state
@@ -254,7 +261,7 @@ impl Module {
         true
     }
 
-    /// The checker that is down and acted on first.
+    /// The checker that is down and is acted on first.
     fn worst(&self) -> Option<CheckerName> {
         self.checkers
             .each(is_acted_on)
@@ -289,7 +296,7 @@ impl Module {
         })
     }
 
-    /// Those that look at the application itself and have a say.
+    /// The checkers that observe the application itself and affect its state.
     pub(super) fn application_checkers(&self) -> impl Iterator<Item = (&CheckerName, &Checker)> {
         self.checkers.iter().filter(|(_, c)| match c.policy.on_down {
             OnDown::Restart | OnDown::Stop | OnDown::Out => true,

@@ -1,4 +1,4 @@
-//! An application that was up when it was watched last: is it there still, and as it was?
+//! Whether an application that was up when it was last monitored is still running, unchanged.
 //!
 //! ```text
 //!   was up ── is looked at ─┬─ has ended ─────────────▶ an incident like any other: restarted, and counted
@@ -8,16 +8,16 @@
 //!                           │                            Up          Up, not ready until it has run
 //!                           └─ runs, and is not known ▶ Starting, settles
 //! ```
-//! A daemon that is restarted has no reason to say no of an application that serves, and a load
-//! balancer would take the node out. What is known is only carried over if the application is seen
-//! to be the same: its process runs, and ran when the last core knew it; or, where no checker looks
-//! at processes, every checker has run and saw that it is well. A checker that runs and fails counts
-//! as if there had been one core all along. What is known of a checker that was edited since belongs
-//! to the one before: it is [on probation](super::probation), and only what it sees itself is used.
+//! A daemon that is restarted has no reason to give a negative answer for an application that serves: a load
+//! balancer would take the node out. The previous state is kept only if the application is seen to be the same: its
+//! process runs, and ran when the last core knew it; or, if no checker observes processes, every checker has run
+//! and passed. A checker that runs and fails counts as if there had been a single core all along. The previous
+//! verdict of a checker that was edited since belongs to its earlier version: it is [on
+//! probation](super::probation), and only its own observations count.
 //!
-//! Between two daemons nothing sees a death. The story goes on from where it was: the state that is told
-//! next follows the one that was told last. While the module's file is away, people look after the
-//! application themselves: it is found again all the same, and what has ended is started as usual.
+//! Between two daemons no exit is noticed. The history continues where it ended: the state that is recorded next
+//! follows the one that was recorded last. While the module's file is absent, operators are responsible for the
+//! application: it is found again all the same, and an application that has ended is started as usual.
 
 use std::time::Duration;
 
@@ -39,30 +39,30 @@ use super::moves::Cause;
 use super::starting::uptime;
 use super::{INCIDENTS, Module, State};
 
-/// Verdicts of the last core count for so long, or for as long as one run of the slowest checker may take.
+/// Verdicts of the last core are valid for this long, or for as long as one run of the slowest checker may take.
 const TRUSTED_FOR: Duration = Duration::from_secs(5);
-/// How exactly it is known when a process was started: its age is measured a little before it is told.
+/// The accuracy of the start time of a process: its age is measured a little before it is reported.
 const ROUNDING: Duration = Duration::from_secs(1);
-/// So many process ids are named.
+/// The maximum number of process ids that are named.
 const NAMED: usize = 3;
 
 /// Whether an application is up, or was and nothing has been done since to end it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Service {
-    /// It is not.
+    /// It is not up.
     #[default]
     Over,
-    /// It is.
+    /// It is up now.
     Lasts,
-    /// It was when an earlier core watched it to its own end. No state has been told since.
+    /// It was up until an earlier core ended. No state has been recorded since.
     Watched,
-    /// It was when the module's file was there last. No state has been told since.
+    /// It was up when the module's file was last present. No state has been recorded since.
     Unattended,
 }
 
 impl Service {
-    /// What an earlier core says of it; `away`: the module's file has been away since.
+    /// According to an earlier core; `away`: the module's file has been absent since.
     pub(super) fn before(serves: bool, away: bool) -> Self {
         match (serves, away) {
             (false, _) => Self::Over,
@@ -75,7 +75,7 @@ impl Service {
         self != Self::Over
     }
 
-    /// Up is the state that was told last, and not by this core.
+    /// Up is the state that was recorded last, and not by this core.
     pub(super) fn is_untold(self) -> bool {
         matches!(self, Self::Watched | Self::Unattended)
     }
@@ -87,10 +87,10 @@ impl Module {
         self.first_look
     }
 
-    /// Sees whether the application is as it was. What comes of it is told, not the look.
+    /// Checks whether the application is unchanged. The result is recorded, not the check.
     pub(super) fn look_again(&mut self, out: &mut Outbox<'_>) {
         self.begin_look(true, out);
-        "looking whether the application runs as before".clone_into(&mut self.reason);
+        "checking whether the application runs as before".clone_into(&mut self.reason);
         self.since = out.now;
         self.unremembered = true;
         if self.service == Service::Lasts {
@@ -98,12 +98,12 @@ impl Module {
         }
     }
 
-    /// A look has found that the application runs.
+    /// A check has found that the application runs.
     pub(super) fn is_found(&mut self, out: &mut Outbox<'_>) {
         if self.serves_as_before() {
             return self.go_on_serving(out);
         }
-        // What has been running for long is not starting.
+        // An application that has been running for long is not starting.
         let left = self.has_run_for().and_then(|uptime| self.policy.start_within.checked_sub(uptime));
         let left = left.filter(|left| !left.is_zero());
         let found = if self.service.lasts() { "found again" } else { "the application runs already" };
@@ -114,12 +114,12 @@ impl Module {
         self.settle(&reason, left, out);
     }
 
-    /// For how long the application has been running, as far as that is known.
+    /// How long the application has been running, as far as that is known.
     fn has_run_for(&self) -> Option<Duration> {
         self.witnesses().into_iter().filter_map(|c| c.last.as_deref().and_then(uptime)).max()
     }
 
-    /// Which processes a look has found, and how old they are, in brackets.
+    /// The processes that were found, and their age, in brackets.
     fn which(&self) -> String {
         let witnesses = self.witnesses();
         let seen = witnesses.iter().filter_map(|c| c.last.as_deref());
@@ -138,13 +138,13 @@ impl Module {
         if facts.is_empty() { String::new() } else { format!(" ({})", facts.join(", ")) }
     }
 
-    /// Where no change of state says it: that it runs, and is not started.
+    /// For when no change of state shows it: the application runs, and is not started.
     fn tell_of_find(&self, reason: &str, out: &mut Outbox<'_>) {
         let (decision, reason) = ("leave it running".to_owned(), reason.to_owned());
         out.record(Some(&self.name), RecordKind::Decision { decision, reason });
     }
 
-    /// Whether the application, which runs, is the one that was ready under the last core.
+    /// Whether the running application is the one that was ready under the last core.
     pub(super) fn serves_as_before(&self) -> bool {
         let Some(serving) = self.serving.as_ref().filter(|_| self.first_look) else { return false };
         let gating = || self.checkers.iter().filter(|(_, c)| c.policy.on_down.gates_health());
@@ -156,7 +156,8 @@ impl Module {
         };
         let is_native =
             |c: &Checker| c.policy.kind == CheckerKind::Process && c.policy.on_down != OnDown::Wait;
-        // That an edited one does not see the process says nothing; that it does is as good as ever.
+        // It means nothing that an edited checker does not see the process; that it does see it is as good as
+        // before.
         let mut native =
             gating().filter(|(name, c)| is_native(c) && (!c.on_probation() || is_same(name, c))).peekable();
         let known = if native.peek().is_some() {
@@ -170,7 +171,7 @@ impl Module {
         nothing_against && known
     }
 
-    /// The application goes on as the last core knew it.
+    /// Continues with the state of the last core.
     fn go_on_serving(&mut self, out: &mut Outbox<'_>) {
         let Some(serving) = self.serving.clone() else { return };
         self.checkers.for_each(|name, checker| {
@@ -186,7 +187,8 @@ impl Module {
         self.trusted_until = slowest.map(|timeout| out.now + timeout.max(TRUSTED_FOR));
     }
 
-    /// Checkers that have run speak for themselves. What one that has not run by now said earlier counts no more.
+    /// Checkers that have run count with their own results. The earlier verdict of one that has not run by now no
+    /// longer counts.
     pub(super) fn end_trust(&mut self, now: Moment) {
         let Some(until) = self.trusted_until else { return };
         if !self.checkers.any(|c| c.trusted) {
@@ -202,15 +204,16 @@ impl Module {
         }
     }
 
-    /// Whose answer is late, if that is so: until it comes, nobody knows whether the application serves.
+    /// A checker whose result is overdue, if there is one: until it comes, it is unknown whether the application
+    /// serves.
     pub(super) fn awaits_first_run(&self) -> Option<&CheckerName> {
         self.trusted_until.filter(|until| *until == Moment::NEVER)?;
         self.checkers.first(|c| c.gates_health() && c.trusted).map(|(name, _)| name)
     }
 
-    /// Keeps in mind what the application is like while it is ready.
+    /// Remembers the application while it is ready.
     pub(super) fn keep_serving(&mut self, now: Moment) {
-        // What the last core knew is good for the next one, too, until this one knows better.
+        // The state of the last core is valid for the next one, too, until this one knows better.
         let ready = self.is_ready();
         if self.first_look || (self.trusted_until.is_some() && ready) {
             return;
@@ -249,7 +252,7 @@ impl Module {
         ready && self.checkers.changed(Keeper::Serving).iter().all(is_kept)
     }
 
-    /// The application was up, and a look at its processes found none. Returns whether a move was made.
+    /// The application was up, and a scan found no process. Returns whether a transition was made.
     pub(super) fn act_on_death(&mut self, out: &mut Outbox<'_>) -> bool {
         let dead = self.checkers.iter().find(|(_, c)| {
             let failed = c.last.as_deref().is_some_and(|last| last.status == Status::Fail);
@@ -262,7 +265,7 @@ impl Module {
         let (name, on_down) = (name.clone(), checker.policy.on_down);
         let incident = Incident { at: out.now, ..checker.incident(&name) };
         let reason =
-            format!("checker `{name}` is down, and was up when it was last watched: {}", incident.summary);
+            format!("checker `{name}` is down, and was up when it was last monitored: {}", incident.summary);
         self.keep_incident(incident.clone(), out);
         match on_down {
             OnDown::Restart => {
@@ -276,12 +279,12 @@ impl Module {
                 self.stop_for(&name, reason, out);
                 true
             }
-            // Nothing follows from it: the application is started as any that does not run.
+            // It has no consequences: the application is started like any that does not run.
             OnDown::Wait | OnDown::Out | OnDown::Notify => false,
         }
     }
 
-    /// An incident is written down, and told to restart scripts from here on.
+    /// An incident is recorded, and included in requests to restart scripts from here on.
     pub(super) fn keep_incident(&mut self, incident: Incident, out: &mut Outbox<'_>) {
         if self.incidents.len() == INCIDENTS {
             self.incidents.pop_front();
@@ -293,13 +296,12 @@ impl Module {
 }
 
 impl Checker {
-    /// Whether it has yet to confirm a verdict that it had under the last core.
+    /// Whether it has yet to confirm its verdict from the last core.
     pub(super) fn is_trusted(&self) -> bool {
         self.trusted
     }
 
-    /// The application is the one that the last core knew, which had this verdict of it. What has been
-    /// seen since counts more.
+    /// The application is the one that the last core knew, with this verdict. Later observations take precedence.
     pub(super) fn trust(&mut self, verdict: Verdict, now: Moment) {
         if verdict == Verdict::Up && self.verdict() != Verdict::Up {
             self.judge.carry_up(now);
@@ -319,8 +321,8 @@ pub(super) fn lowest(checker: &Checker) -> Option<u32> {
     checker.last.as_ref()?.processes.iter().map(|process| process.pid).min()
 }
 
-/// Whether a process checker sees this process, which was there at that moment. An id that was given to another
-/// process since is told from it by the age of the oldest process.
+/// Whether a process checker sees this process, which existed at that moment. An id that was reused since is
+/// recognised by the age of the oldest process.
 fn sees(checker: &Checker, pid: u32, at: Moment) -> bool {
     let Some(last) = checker.last.as_deref().filter(|_| checker.spoken()) else { return false };
     let is_there = last.processes.iter().any(|process| process.pid == pid);

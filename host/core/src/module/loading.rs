@@ -1,4 +1,4 @@
-//! A module's file comes into force, says something else, and is gone.
+//! A module's file is activated, changed, and removed.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ impl Module {
             checkers: in_force,
             serving,
         } = memory;
-        // What follows from its absence is written down at once: the next daemon has a predecessor.
+        // What follows from its absence is persisted immediately: the next daemon will have a predecessor.
         let unremembered = readmission.is_none();
         let readmission = readmission.unwrap_or_else(|| resume::announced_before(has_predecessor));
         let mut module = Self {
@@ -77,7 +77,7 @@ impl Module {
         module
     }
 
-    /// The module's file says something else now. Counters, state and verdicts carry on.
+    /// The module's file has changed. Counters, state and verdicts are kept.
     pub(crate) fn redefine(&mut self, policy: Arc<ModulePolicy>, out: &mut Outbox<'_>) {
         let gone: Vec<CheckerName> =
             self.checkers.names().filter(|name| !policy.checkers.contains_key(*name)).cloned().collect();
@@ -104,8 +104,8 @@ impl Module {
         self.advance(out);
     }
 
-    /// The module's file is gone. The application is left as it is.
-    /// Returns what is to be known of it when the file comes back.
+    /// The module's file was removed. The application is left as it is. Returns the state that is needed when the
+    /// file comes back.
     pub(crate) fn retire(mut self, out: &mut Outbox<'_>) -> ModuleMemory {
         self.cancel_run(out);
         self.checkers.for_each(|name, checker| checker.set_watch(None, &self.name, name, out));

@@ -1,4 +1,4 @@
-//! The moves: each leaves one state for another, and says why.
+//! The transitions: each changes the state, and records why.
 
 use std::time::Duration;
 
@@ -16,17 +16,17 @@ use super::plan_execution::{PlanExecution, Progress};
 use super::probation::Probation;
 use super::{AfterDrain, AfterStop, LOOK_TIME, Module, Phase, Service, State};
 
-/// A start that says again and again how far it is may take so long.
+/// The maximum duration of a start that repeatedly reports progress.
 const MAX_START: Duration = Duration::from_hours(24);
 
-/// A start that has failed for so long is told to people, although it is tried again.
+/// A notification is sent for a start that has failed for this long, although it is retried.
 const NEWS: Duration = Duration::from_mins(1);
 
-/// Why the application is tried again.
+/// Why the application is retried.
 pub(super) enum Cause {
     /// A plan has failed.
     Plan,
-    /// It did not come up: so says this checker.
+    /// According to this checker, it did not come up.
     Start(CheckerName),
     /// A checker went down.
     Incident(Incident),
@@ -74,13 +74,13 @@ impl Module {
         }
     }
 
-    /// Sees whether the application runs already.
+    /// Checks whether the application runs already.
     pub(super) fn look(&mut self, reason: &str, held: bool, out: &mut Outbox<'_>) {
         let look = self.looking(held, out);
         self.enter(look, reason, out);
     }
 
-    /// The same, without telling it.
+    /// The same, without a record.
     pub(super) fn begin_look(&mut self, held: bool, out: &mut Outbox<'_>) {
         self.state = self.looking(held, out);
     }
@@ -88,7 +88,7 @@ impl Module {
     fn looking(&mut self, held: bool, out: &mut Outbox<'_>) -> State {
         self.checkers.for_each(|_, checker| {
             if checker.policy.on_down != OnDown::Wait {
-                // Nothing is held against an application that does not run yet.
+                // Failures of an application that does not run yet do not count.
                 checker.begin(Moment::NEVER, out);
             } else if !checker.watched() {
                 checker.begin(out.now, out);
@@ -97,8 +97,8 @@ impl Module {
         State::Starting(Phase::Look { until: out.now + LOOK_TIME, held })
     }
 
-    /// Waits until the checkers are up. What they saw before counts no more. `starts_for`: so much of
-    /// the time that a start may take is left; none to an application that has been running for long.
+    /// Waits until the checkers are up. Earlier observations no longer count. `starts_for`: the remaining time of
+    /// the start; none for an application that has been running for long.
     pub(super) fn settle(&mut self, reason: &str, starts_for: Option<Duration>, out: &mut Outbox<'_>) {
         self.checkers.for_each(|_, checker| {
             if checker.policy.on_down != OnDown::Wait {
@@ -118,7 +118,7 @@ impl Module {
         self.enter(state, reason, out);
     }
 
-    /// A checker says that the start has come further: it gets its whole time again, but not for ever.
+    /// A checker reports progress of the start: it gets its whole time again, up to a maximum.
     pub(super) fn extend_start(&mut self, now: Moment) {
         let (latest, extended) = (self.since + MAX_START, now + self.policy.start_within);
         if let State::Starting(Phase::Settle { until, .. }) | State::Restarting(Phase::Settle { until, .. }) =
@@ -139,7 +139,7 @@ impl Module {
         self.enter(State::Restarting(Phase::Plan(run)), reason, out);
     }
 
-    /// Stops the application, whatever is under way.
+    /// Stops the application, whatever is in progress.
     pub(super) fn begin_stop(&mut self, then: AfterStop, reason: impl Into<String>, out: &mut Outbox<'_>) {
         self.cancel_run(out);
         let run = PlanExecution::begin(Occasion::Stop, &self.around(out.now), out);
@@ -154,9 +154,9 @@ impl Module {
         self.enter(State::Draining { until: out.now + time, then }, reason, out);
     }
 
-    /// The application serves no more, or did not start: try again, if the budget allows. What failed an
-    /// application that was well counts once; that it does not stay up after that, or does not start, is
-    /// tried for some time before it counts: what it lacks may come by itself.
+    /// The application no longer serves, or did not start: try again, if the budget allows. The failure of an
+    /// application that was healthy counts once; if it does not stay up after that, or does not start, it is
+    /// retried for some time before it counts: the cause may disappear by itself.
     pub(super) fn try_again(&mut self, cause: Cause, reason: String, out: &mut Outbox<'_>) {
         self.unremembered = true;
         let (incident, hangs) = match cause {
@@ -174,7 +174,9 @@ impl Module {
         let (decision, reason) = if !failure.is_new && failure.failing_for < self.policy.keep_trying {
             let tried = plain(self.policy.keep_trying);
             let again = if failure.failing_for < NEWS { "try again" } else { KEEP_TRYING };
-            let decision = format!("{again}{when} (not counted: what does not stay up is tried for {tried})");
+            let decision = format!(
+                "{again}{when} (not counted: an application that does not stay up is retried for {tried})"
+            );
             (decision, with_row(reason, &failure))
         } else if let Some(spent) = self.budget.take(&self.policy.budget, out.now) {
             let (allowed, window) = (self.policy.budget.restarts, plain(self.policy.budget.within));
@@ -207,20 +209,20 @@ impl Module {
         self.checkers.get(checker).is_some_and(Checker::saw_a_hang)
     }
 
-    /// The node lacks what a start needs: try again for as long as it takes. Not the application's
-    /// fault, so its budget is left alone.
+    /// The node lacks a resource for the start: retry for as long as it takes. It is not the application's fault,
+    /// so its budget is not used.
     fn try_later(&mut self, reason: String, out: &mut Outbox<'_>) {
         let jitter = out.jitter();
         let failure = self.streak.failed(&self.policy.backoff, jitter, out.now);
         let delay = failure.wait.max(self.policy.backoff.first);
         let when = plain(delay);
-        let decision = format!("try again in {when} (not counted: this node lacks what a start needs)");
+        let decision = format!("try again in {when} (not counted: this node lacks resources for a start)");
         out.record(Some(&self.name), RecordKind::Decision { decision, reason: reason.clone() });
         let clearing = Some(PlanExecution::begin(Occasion::Stop, &self.around(out.now), out));
         self.enter(State::Backoff { clearing, until: out.now + delay }, reason, out);
     }
 
-    /// A plan has come to its end, or not.
+    /// A plan has completed or failed.
     pub(super) fn take_progress(&mut self, progress: Progress, out: &mut Outbox<'_>) {
         let failure = match progress {
             Progress::Working => return,
@@ -236,7 +238,7 @@ impl Module {
             (State::Starting(Phase::Plan(_)) | State::Restarting(Phase::Plan(_)), Some(reason))
                 if self.desired.suspended =>
             {
-                let reason = format!("the plan failed: {reason}; suspended: nothing is done about it");
+                let reason = format!("the plan failed: {reason}; suspended: no action is taken");
                 self.settle(&reason, Some(self.policy.start_within), out);
             }
             (State::Starting(Phase::Plan(_)), Some(reason)) if starved => {
@@ -254,8 +256,8 @@ impl Module {
                 self.try_again(Cause::Plan, format!("the restart failed: {reason}"), out);
             }
             (State::Backoff { clearing, .. }, None) => *clearing = None,
-            // What is left in the background may yet end, and may be another process that its checkers take
-            // for it; or the node lacks what it takes to find out. The next try looks first.
+            // A leftover in the background may yet end, and may be another process that its checkers take for it;
+            // or the node lacks the resources to find out. The next attempt checks first.
             (State::Backoff { clearing, .. }, Some(_)) if starved || !self.policy.keeps() => {
                 *clearing = None;
             }
@@ -272,10 +274,10 @@ impl Module {
                 let prerequisite = prerequisite.clone();
                 self.wait_for(prerequisite, out);
             }
-            // It is left to the next daemon, which looks how it is.
+            // It is left to the next daemon, which will check its state.
             (State::Stopping { then: AfterStop::Ended, .. }, Some(reason)) => {
                 let left = State::Draining { until: Moment::NEVER, then: AfterDrain::Rest };
-                self.enter(left, format!("the daemon ends, and leaves it running: {reason}"), out);
+                self.enter(left, format!("the daemon is shutting down and leaves it running: {reason}"), out);
             }
             (State::Stopping { .. }, Some(reason)) => self.enter(State::Failed, reason, out),
             (
@@ -309,7 +311,7 @@ impl Module {
     }
 }
 
-/// What failed, and how often in a row it did.
+/// What failed, and how often in a row.
 fn with_row(reason: String, failure: &Failure) -> String {
     match failure.number {
         0 | 1 => reason,

@@ -1,4 +1,4 @@
-//! A plan on its way.
+//! A plan in progress.
 //!
 //! ```text
 //!   Asking ──plan──▶ Step 0 ──▶ Step 1 ──▶ … ──▶ done
@@ -11,9 +11,8 @@
 //!   a stop, a forced stop: done ──▶ Looking ──▶ done, if all has ended; else failed
 //!   Killing ──▶ done, or failed: the application cannot be stopped
 //! ```
-//! Every part has a deadline and a plan has at most [`MAX_STEPS`] steps, so
-//! every plan ends. A forced stop lies on top of the plan that needed it; at
-//! most two are ever stacked.
+//! Every part has a deadline and a plan has at most [`MAX_STEPS`] steps, so every plan ends. A forced stop is
+//! stacked on top of the plan that needed it; there are never more than two.
 
 mod after_stop;
 mod delayed;
@@ -34,22 +33,22 @@ use crate::record::RecordKind;
 use crate::snapshot::PlanView;
 use crate::verdict::Verdict;
 
-/// How long the end of killed processes may take.
+/// The time limit for killed processes to end.
 const KILL_TIME: Duration = Duration::from_secs(5);
-/// What hangs gets so long for a part of its polite end: it seldom hears, and is forced then.
+/// The time limit for each part of the stop of a hung application: it rarely reacts, and is killed after that.
 const HANG_TIME: Duration = Duration::from_secs(2);
 
-/// What a plan needs to know of its module.
+/// The data of its module that a plan needs.
 pub(super) struct Surroundings<'a> {
     pub(super) module: &'a ModuleName,
     pub(super) plan_within: Duration,
-    /// How long the end of a kept command may take.
+    /// The time limit of a kept command's exit.
     pub(super) kept_ends_within: Duration,
-    /// Everything a request says but the occasion.
+    /// The request without its occasion.
     pub(super) request: PlanRequest,
 }
 
-/// How far it is.
+/// The progress of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Progress {
     Working,
@@ -59,12 +58,12 @@ pub(super) enum Progress {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PlanExecution {
-    /// The last is at work; those below wait for it.
+    /// The last frame is active; those below wait for it.
     frames: Vec<Frame>,
-    /// The node lacked what a step needed.
+    /// The node lacked a resource for a step.
     #[serde(default)]
     starved: bool,
-    /// The application hangs.
+    /// Whether the application hangs.
     #[serde(default)]
     hangs: bool,
 }
@@ -86,18 +85,18 @@ enum Stage {
         plan: Plan,
         index: usize,
         until: Moment,
-        /// What the host does before it carries the step out.
+        /// Work that the host does before it carries out the step.
         #[serde(default)]
         delay: Option<String>,
     },
     Killing {
         until: Moment,
     },
-    /// The plan (its summary, and how many steps it had) is done: has all ended?
+    /// The plan (its summary, and the number of its steps) is done: check whether everything has ended.
     Looking {
         plan: String,
         steps: usize,
-        /// What has been told to end may take so long.
+        /// The time limit for processes that were asked to exit.
         #[serde(default)]
         within: Duration,
         until: Moment,
@@ -105,10 +104,9 @@ enum Stage {
 }
 
 impl PlanExecution {
-    /// Goes on with a plan that an earlier daemon was at: what was at work is
-    /// begun again, and nothing before it.
+    /// Continues a plan of an earlier daemon: the step in progress is repeated, and nothing before it.
     pub(super) fn resume(mut self, around: &Surroundings<'_>, out: &mut Outbox<'_>) -> Self {
-        // Nobody answers to the attempts of an earlier daemon.
+        // Attempts of an earlier daemon will not be answered.
         for frame in &mut self.frames {
             frame.attempt = out.next_attempt();
         }
@@ -128,20 +126,19 @@ impl PlanExecution {
                 let (module, attempt) = (around.module.clone(), frame.attempt);
                 out.push(Action::LookStopped { module, attempt, within: *within });
             }
-            // What comes of a plan at its end is taken up by the next look at it.
+            // The result of a plan that is complete is handled at the next evaluation.
             Stage::Step { .. } => drop(self.enter_step(around, out)),
         }
         self
     }
 
-    /// Asks for a plan.
     pub(super) fn begin(occasion: Occasion, around: &Surroundings<'_>, out: &mut Outbox<'_>) -> Self {
         let mut run = Self { frames: Vec::new(), starved: false, hangs: false };
         run.ask(occasion, around, out);
         run
     }
 
-    /// The application hangs: its end is not waited for as long as otherwise.
+    /// The application hangs: the time limits of its stop are shorter.
     pub(super) fn of_one_that_hangs(self, hangs: bool) -> Self {
         Self { hangs, ..self }
     }
@@ -150,7 +147,7 @@ impl PlanExecution {
         let attempt = out.next_attempt();
         let mut request = PlanRequest { occasion: occasion.clone(), ..around.request.clone() };
         if let Occasion::Incident(this) = &occasion {
-            // It is the occasion, not history yet.
+            // It is the occasion, and not part of the history yet.
             request.history.retain(|earlier| (earlier.at, &earlier.checker) != (this.at, &this.checker));
         }
         out.push(Action::MakePlan {
@@ -163,7 +160,7 @@ impl PlanExecution {
         self.frames.push(Frame { attempt, occasion, stage: Stage::Asking { until } });
     }
 
-    /// When something happens by itself.
+    /// When time alone has an effect.
     pub(super) fn deadline(&self) -> Moment {
         self.frames.last().map_or(Moment::NEVER, |frame| match frame.stage {
             Stage::Asking { until }
@@ -219,7 +216,7 @@ impl PlanExecution {
         })
     }
 
-    /// The restart script has answered. Late and foreign answers change nothing.
+    /// The restart script has answered. Late and unrelated answers are ignored.
     pub(super) fn plan_made(
         &mut self,
         attempt: AttemptId,
@@ -249,17 +246,17 @@ impl PlanExecution {
         }
     }
 
-    /// The node lacks what a step needs. Late and foreign news change nothing.
+    /// The node lacks a resource for a step. Late and unrelated reports are ignored.
     pub(super) fn starve(&mut self, attempt: AttemptId) {
         self.starved |= self.frames.last().is_some_and(|frame| frame.attempt == attempt);
     }
 
-    /// Whether the node is to blame if it fails.
+    /// Whether a failure is caused by the node.
     pub(super) fn is_starved(&self) -> bool {
         self.starved
     }
 
-    /// A step has ended. Late and foreign answers change nothing.
+    /// A step has ended. Late and unrelated answers are ignored.
     pub(super) fn step_ended(
         &mut self,
         attempt: AttemptId,
@@ -279,8 +276,7 @@ impl PlanExecution {
         }
     }
 
-    /// Time has passed, or a verdict has changed. Steps that are over at once
-    /// follow each other at once.
+    /// Time has passed, or a verdict has changed. Steps that complete immediately follow each other immediately.
     pub(super) fn advance(
         &mut self,
         verdict_of: impl Fn(&CheckerName) -> Option<Verdict>,
@@ -297,7 +293,7 @@ impl PlanExecution {
         Progress::Working
     }
 
-    /// Which step of which attempt is at work; none while there is no plan.
+    /// The step and attempt in progress; `None` while there is no plan.
     fn place(&self) -> Option<(AttemptId, Option<usize>)> {
         self.frames.last().map(|frame| match frame.stage {
             Stage::Step { index, .. } => (frame.attempt, Some(index)),
@@ -348,7 +344,7 @@ impl PlanExecution {
         }
     }
 
-    /// Gives everything up that is under way.
+    /// Abandons all work in progress.
     pub(super) fn cancel(&mut self, module: &ModuleName, out: &mut Outbox<'_>) {
         for frame in self.frames.drain(..) {
             let step = match frame.stage {
@@ -360,8 +356,7 @@ impl PlanExecution {
         }
     }
 
-    /// Begins the step that the last frame stands at; at the plan's end, goes
-    /// back to the frame below.
+    /// Begins the next step of the last frame; at the plan's end, returns to the frame below.
     fn enter_step(&mut self, around: &Surroundings<'_>, out: &mut Outbox<'_>) -> Progress {
         let hangs = self.hangs;
         loop {
@@ -400,7 +395,7 @@ impl PlanExecution {
         }
     }
 
-    /// The last frame is done: the one below goes on.
+    /// The last frame is done: the one below continues.
     fn leave_frame(&mut self) {
         self.frames.pop();
         if let Some(Frame { stage: Stage::Step { index, .. }, .. }) = self.frames.last_mut() {
@@ -442,10 +437,10 @@ impl PlanExecution {
     }
 }
 
-/// How long the step of this number may take.
+/// The time limit of the step with this number.
 fn time_for(plan: &Plan, index: usize, occasion: &Occasion, hangs: bool) -> Duration {
     let step = &plan.steps[index];
-    // A signal that is followed by another one goes on: that is a part of the stop as long as an end is waited for.
+    // A signal that is followed by another signal waits: it is part of the stop as long as an exit is waited for.
     let stops = plan.steps[index..].iter().any(|step| matches!(step.action, StepAction::AwaitExit(_)));
     let polite = matches!(occasion, Occasion::Stop)
         || step.on_failure == OnFailure::ForceStop

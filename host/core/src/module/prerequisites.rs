@@ -1,4 +1,4 @@
-//! A checker went down: is it a prerequisite's doing?
+//! Whether a checker went down because of a prerequisite.
 //!
 //! ```text
 //!            a checker went down
@@ -7,11 +7,10 @@
 //!                                   ▼                         │ it is down still
 //!             it is down: wait ◀── Held ── all are well ──▶ Returning
 //! ```
-//! An application fails as soon as what it needs is away, often before the
-//! prerequisite's own checker has run. To restart it then is in vain, and costs
-//! restarts. So prerequisites are run once before a checker is acted on, and
-//! while one of them fails nothing is done: it will be down soon, or well again.
-//! Then the application gets the time to find its way back.
+//! An application fails as soon as a dependency is unavailable, often before the prerequisite's own checker has
+//! run. A restart would be useless then, and would use up the budget. Therefore prerequisites are run once before a
+//! checker is acted on, and while one of them fails nothing is done: it will soon be down, or recover. Then the
+//! application gets time to recover.
 
 use std::time::Duration;
 
@@ -28,23 +27,23 @@ use super::Module;
 use super::checker::Checker;
 use super::checkers::Facets;
 
-/// What has not been answered after this is not waited for.
+/// The time limit for the answers of prerequisites.
 const ANSWERED: Duration = Duration::from_secs(10);
 
-/// What is waited for before a checker that is down is acted on.
+/// What is awaited before a checker that is down is acted on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Doubt {
-    /// The answers of all prerequisites.
+    /// The results of all prerequisites.
     Asked { until: Moment },
-    /// That the prerequisite which fails is down, or well again.
+    /// That the failing prerequisite is down, or has recovered.
     Held { until: Moment },
-    /// That the checker is up again, now that all prerequisites are well.
+    /// That the checker is up again, now that all prerequisites are healthy.
     Returning { until: Moment },
 }
 
 impl Module {
-    /// One on probation holds nothing back.
+    /// A prerequisite on probation has no effect.
     pub(super) fn prerequisites(&self) -> impl Iterator<Item = (&CheckerName, &Checker)> {
         self.checkers.iter().filter(|(_, c)| c.policy.on_down == OnDown::Wait && !c.on_probation())
     }
@@ -66,7 +65,7 @@ impl Module {
         }
     }
 
-    /// Whether a checker that is down may be acted on: no prerequisite accounts for it.
+    /// Whether a checker that is down may be acted on: no prerequisite explains it.
     pub(super) fn is_not_a_prerequisites_doing(&mut self, down: &CheckerName, out: &mut Outbox<'_>) -> bool {
         if !self.checkers.any(Facets::is_prerequisite) {
             return true;
@@ -107,26 +106,26 @@ impl Module {
         out.record(Some(&self.name), RecordKind::Decision { decision, reason });
     }
 
-    /// What has ended does not return by itself.
+    /// A process that has ended does not come back by itself.
     fn is_over(&self, down: &CheckerName) -> bool {
         self.checkers.get(down).is_none_or(|c| c.policy.kind == CheckerKind::Process && !c.saw_life())
     }
 
-    /// In this time a prerequisite that goes on failing is down.
+    /// Within this time a prerequisite that continues to fail is down.
     fn time_to_be_down(&self) -> Duration {
         let patience = |c: &Checker| c.policy.patience.saturating_mul(c.policy.thresholds.fall);
         let longest = self.prerequisites().map(|(_, c)| patience(c)).max().unwrap_or_default();
         longest.min(crate::plan::MAX_STEP_TIME)
     }
 
-    /// In this time a checker whose application is well again says so.
+    /// Within this time a checker whose application has recovered is up.
     fn time_to_return(&self, down: &CheckerName) -> Duration {
         let rounds = |c: &Checker| c.policy.thresholds.fall.max(c.policy.thresholds.rise);
         let time = self.checkers.get(down).map(|c| c.policy.interval.saturating_mul(rounds(c)));
         time.unwrap_or_default().min(crate::plan::MAX_STEP_TIME)
     }
 
-    /// Stops the application while a prerequisite is down. `None`: all are well.
+    /// Stops the application while a prerequisite is down. `None`: all are healthy.
     pub(super) fn stop_for_prerequisite(&mut self, out: &mut Outbox<'_>) -> Option<bool> {
         let (name, said) = self
             .checkers

@@ -1,4 +1,4 @@
-//! A checker that was added or changed while its application served.
+//! Probation of a checker that was added or changed while its application was serving.
 //!
 //! ```text
 //!              added, or changed in what it looks at or what follows from it
@@ -6,15 +6,15 @@
 //!      ▲                                                                            │
 //!      └──────────── up once as it is now, or confirmed by a person ────────────────┘
 //! ```
-//! An edit is more often wrong than an application that serves: a wrong address fails from the first
-//! run on. So such a checker runs and shows what it sees, and its failures neither act nor take the
-//! node out of the load balancer until it has been up once. What the host itself knows, that a kept
-//! process has ended, counts at any time.
+//! An edit is more often wrong than an application that serves: a wrong address fails from the first run on. So
+//! such a checker runs and shows its results, but its failures neither trigger actions nor take the node out of the
+//! load balancer until it has been up once. What the host itself knows, that a kept process has ended, counts at
+//! any time.
 //!
-//! A checker that is added while the application is not up is on no probation: the start that
-//! follows is judged by it, and nothing that serves is at stake. One that only notifies is on none
-//! either. The probation outlives the daemon, and the next daemon compares what it finds in the file
-//! with what was in force: an edit that was made while no daemon ran is an edit.
+//! A checker that is added while the application is not up is not on probation: it decides about the start that
+//! follows, and nothing that serves is at risk. One that only notifies is not either. The probation outlives the
+//! daemon, and the next daemon compares the file with the previous definitions: an edit that was made while no
+//! daemon ran counts as an edit.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,13 +30,13 @@ use super::checker::Checker;
 use super::checkers::Keeper;
 use super::{Module, State};
 
-/// How the file came to have the checker as it is.
+/// How the file was edited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Edit {
-    /// It was not there before.
+    /// The checker was not there before.
     Added,
-    /// It was there, and was something else.
+    /// The checker was there, with another definition.
     Changed,
 }
 
@@ -49,7 +49,7 @@ impl Edit {
     }
 }
 
-/// What of a checker the next daemon compares with what it finds in the file.
+/// The part of a checker's definition that the next daemon compares with the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct InForce {
@@ -81,22 +81,21 @@ impl InForce {
     }
 }
 
-/// Whether `new` looks at something else than `old`, or something else follows from it. How often a
-/// failure has to be seen is no such difference.
+/// Whether `new` observes something other than `old`, or has another effect. Thresholds make no difference.
 pub(super) fn differs(old: &CheckerPolicy, new: &CheckerPolicy) -> bool {
     InForce::of(old, None).differs(new)
 }
 
-/// How far the probation is.
+/// The progress of the probation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Probation {
     edit: Edit,
     /// It was up before the edit: the application serves as before.
     stood: bool,
-    /// Good runs in a row since.
+    /// The number of passes in a row since.
     passes: u32,
-    /// That it would have acted was told.
+    /// It has been recorded that it would have acted.
     told: bool,
 }
 
@@ -105,7 +104,7 @@ impl Probation {
         Self { edit, stood, passes: 0, told: false }
     }
 
-    /// Edited once more before it was up: what stood before the first edit stands still.
+    /// Edited again before it was up: what was true before the first edit remains true.
     pub(super) fn again(self, stood: bool) -> Self {
         Self::new(self.edit, self.stood || stood)
     }
@@ -114,12 +113,12 @@ impl Probation {
         self.stood
     }
 
-    /// What was known before the edit was about an application that is gone.
+    /// Results from before the edit were about an application that is gone.
     pub(super) fn forget(&mut self) {
         self.stood = false;
     }
 
-    /// What a failure means that would mean `weight` otherwise.
+    /// The effect of a failure that would have the effect `weight` otherwise.
     pub(super) fn weigh(policy: &CheckerPolicy, seen: &Observation, weight: Weight) -> Weight {
         let ended = policy.kind == CheckerKind::Process && policy.kept && seen.is_of_an_end();
         match weight {
@@ -128,7 +127,7 @@ impl Probation {
         }
     }
 
-    /// Counts good runs. Returns whether the checker is proven.
+    /// Counts passes. Returns whether the checker has ended its probation.
     pub(super) fn passes(&mut self, status: Status, rise: u32) -> bool {
         self.passes = match status {
             Status::Pass | Status::Warn => self.passes.saturating_add(1),
@@ -153,7 +152,7 @@ impl Module {
         // An earlier daemon did not write down what was in force.
         let Some(before) = before else { return };
         let serves = self.service.lasts();
-        // What is kept is known to have ended if it has. What runs in the background may have ended meanwhile.
+        // It is known if a kept process has ended. An application in the background may have ended in the meantime.
         let lives = serves && self.policy.keeps();
         self.checkers.for_each(|name, checker| {
             let edit = match before.get(name) {
@@ -186,7 +185,7 @@ impl Module {
         }
     }
 
-    /// A person says that checkers are right as they are. Returns which of them had to be told.
+    /// A user confirms that checkers are correct. Returns those that had to be confirmed.
     pub(super) fn confirm(&mut self, out: &Outbox<'_>) {
         for name in self.checkers.such(|c| c.on_probation) {
             if let Some(mut checker) = self.checkers.get_mut(&name) {
@@ -203,7 +202,7 @@ impl Module {
         (!names.is_empty()).then(|| names.join(", "))
     }
 
-    /// Tells once what an edit would have done, and when it is proven.
+    /// Records once what an edit would have caused, and when the probation ends.
     pub(super) fn tell_of_probation(&mut self, name: &CheckerName, before: bool, out: &mut Outbox<'_>) {
         let Some(mut checker) = self.checkers.get_mut(name).filter(|c| before || c.on_probation()) else {
             return;
@@ -234,7 +233,7 @@ impl Checker {
         self.probation.is_some_and(Probation::stood)
     }
 
-    /// `edit`: why; nothing ends a probation. What only notifies harms nothing.
+    /// `edit`: the reason; `None` ends a probation. A checker that only notifies cannot do harm.
     pub(super) fn begin_probation(&mut self, edit: Option<Edit>, stood: bool) {
         let edit = edit.filter(|_| self.policy.on_down.gates_health());
         self.probation = match (edit, self.probation) {
@@ -244,14 +243,14 @@ impl Checker {
         };
     }
 
-    /// A person says that it is right. What it sees counts from its next run on, which is at once.
+    /// A user confirms that it is correct. Its results count from its next run on, which is immediate.
     fn confirm(&mut self, out: &Outbox<'_>) {
         if self.probation.take().is_some() {
             self.ask(out);
         }
     }
 
-    /// How it was edited, if it has just failed so often that it would be down: once.
+    /// How it was edited, if it has just failed so often that it would be down. Only once.
     fn would_have_acted(&mut self) -> Option<Edit> {
         let down = self.judge.has_failed_enough(&self.policy.thresholds);
         let probation = self.probation.as_mut().filter(|probation| down && !probation.told)?;

@@ -1,4 +1,4 @@
-//! How a module goes on that an earlier daemon knew, and what it tells the next.
+//! How a module continues that an earlier daemon knew, and what it stores for the next.
 //!
 //! ```text
 //!   Stopped ────────────────────────────▶ Stopped
@@ -6,8 +6,8 @@
 //!   a plan to stop, restart, clear away ▶ the same plan, from the step that was at work
 //!   Draining, Backoff, Failed ──────────▶ the same, with what is left of its time
 //! ```
-//! The step that was at work is carried out again: nobody knows how far it came.
-//! All others are not, so that a restart that was half done is not done twice.
+//! The step in progress is carried out again, because it is unknown how far it came. Other steps are not repeated,
+//! so that a restart that was half done is not done twice.
 
 use crate::action::Action;
 use crate::memory::{ModuleMemory, Unfinished};
@@ -36,7 +36,7 @@ impl Module {
 
     fn unfinished(&self) -> Option<Unfinished> {
         let lasting = match &self.state {
-            // What is done because the daemon ends, ends with it.
+            // Actions for the shutdown end with the daemon.
             State::Draining { then: AfterDrain::End | AfterDrain::Rest, .. }
             | State::Stopping { then: AfterStop::Ended, .. } => false,
             State::Restarting(Phase::Plan(_))
@@ -59,7 +59,7 @@ impl Module {
         })
     }
 
-    /// Tells what outlives the daemon, if it is something else than before.
+    /// Stores the state that outlives the daemon, if it has changed.
     pub(super) fn remember(&mut self, out: &mut Outbox<'_>) {
         if !std::mem::take(&mut self.unremembered) {
             return;
@@ -72,7 +72,7 @@ impl Module {
         }
     }
 
-    /// Goes on where the last daemon ended.
+    /// Continues where the last daemon ended.
     pub(super) fn resume(&mut self, unfinished: Option<Unfinished>, out: &mut Outbox<'_>) {
         let Some(Unfinished { state, since, reason }) = unfinished else {
             if self.desired.started && self.service.lasts() {
@@ -93,7 +93,7 @@ impl Module {
             }
             State::Backoff { clearing, until } => {
                 let clearing = clearing.map(|run| run.resume(&self.around(out.now), out));
-                // Whatever a clock says that was set between two daemons.
+                // Whatever a clock shows that was set between two daemons.
                 let latest = out.now + self.policy.backoff.max;
                 State::Backoff { clearing, until: until.min(latest) }
             }
@@ -104,13 +104,13 @@ impl Module {
                 State::Stopping { run: run.resume(&self.around(out.now), out), then }
             }
             State::Failed => State::Failed,
-            // These are never told.
+            // These are never stored.
             State::Restarting(_) | State::Stopped | State::Up | State::Waiting { .. } => {
                 self.look("the module was loaded", true, out);
                 return;
             }
         };
-        let decision = format!("go on where the last daemon ended: {}", state.name());
+        let decision = format!("continue where the last daemon ended: {}", state.name());
         out.record(Some(&self.name), RecordKind::Decision { decision, reason: reason.clone() });
         self.state = state;
         self.since = since;
@@ -118,9 +118,9 @@ impl Module {
     }
 }
 
-/// What load balancers have been told last, if that is not written down: earlier versions did not
-/// write it, and what was written may be lost. A drain that is not taken back would last for ever, one
-/// `ready` too many a minute. Where no daemon has run before, nothing has been told.
+/// The last announcement to load balancers, if it is not stored: earlier versions did not store it, and the file
+/// may be lost. A drain that is not cancelled would last forever, whereas one `ready` too many lasts a minute.
+/// Where no daemon has run before, nothing has been announced.
 pub(super) fn announced_before(has_predecessor: bool) -> Readmission {
     if has_predecessor { Readmission::Owed } else { Readmission::NotNeeded }
 }

@@ -1,14 +1,13 @@
-//! What a checker's runs mean while its application is starting.
+//! The meaning of a checker's results while its application is starting.
 //!
 //! ```text
 //!   Unseen ──processes──▶ Seen ──none──▶ Missing ──none for some time──▶ Gone
 //!                          ▲ └───────────processes────┘                    │
 //!                          └──────────────────processes────────────────────┘
 //! ```
-//! An application that is starting fails its checkers until it serves. What
-//! ends its start is that its process has ended: a kept one at once, because the
-//! host knows it; one that was found by what it is after a moment, because a pid
-//! file may be written anew and a program may fork once more.
+//! The checkers of a starting application fail until it serves. Only the end of its process ends the start:
+//! immediately for a kept process, because the host knows its end; after a moment for a process that was found by
+//! its properties, because a pid file may be rewritten and a program may fork once more.
 
 use std::time::Duration;
 
@@ -19,14 +18,14 @@ use crate::observation::{Observation, Status};
 use crate::policy::{CheckerKind, CheckerPolicy, OnDown};
 use crate::verdict::Weight;
 
-/// Processes that were seen and are not there any more have ended if they do not return within this.
+/// Processes that were seen and have disappeared have ended if they do not return within this time.
 const GONE: Duration = Duration::from_secs(3);
-/// The measurement that tells how far a start is.
+/// The measurement with the progress of a start.
 const PROGRESS: &str = "progress";
-/// The measurement that tells for how long processes have been running, in seconds.
+/// The measurement with the age of processes, in seconds.
 const UPTIME: &str = "uptime";
 
-/// A start, as one checker sees it.
+/// A start, from the view of one checker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Starting {
     /// Failures do not end the start.
@@ -34,11 +33,11 @@ pub(super) struct Starting {
     life: Life,
     /// When a failure was counted last.
     counted: Option<Moment>,
-    /// The most that was measured of its progress.
+    /// The greatest progress that was measured.
     progress: Option<f64>,
 }
 
-/// What has been seen of the processes since the start.
+/// The processes that have been seen since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Life {
@@ -58,7 +57,7 @@ impl Starting {
         self.life == Life::Unseen
     }
 
-    /// By when processes that are missing must be there again.
+    /// When missing processes must be present again.
     pub(super) fn missing_until(&self) -> Option<Moment> {
         match self.life {
             Life::Missing { until } => Some(until),
@@ -75,7 +74,7 @@ impl Starting {
         over
     }
 
-    /// Whether it says that the start has come further.
+    /// Whether the start makes progress.
     pub(super) fn advances(&self, seen: &Observation) -> bool {
         match (measured(seen, PROGRESS), self.progress) {
             (Some(now), Some(before)) => now > before,
@@ -84,7 +83,7 @@ impl Starting {
         }
     }
 
-    /// Takes in what was seen. Returns what it means if it is a failure.
+    /// Processes an observation. Returns its effect if it is a failure.
     pub(super) fn weigh(
         &mut self,
         policy: &CheckerPolicy,
@@ -110,7 +109,7 @@ impl Starting {
             OnDown::Restart | OnDown::Stop if self.excuses => return Weight::Excused,
             OnDown::Restart | OnDown::Stop | OnDown::Wait | OnDown::Out | OnDown::Notify => {}
         }
-        // It runs more often than its thresholds are meant for.
+        // It runs more often than its thresholds assume.
         let early = self.counted.is_some_and(|before| now.since(before) < policy.interval);
         if bad && eager && early && policy.kind == CheckerKind::Component {
             return Weight::Shown;
@@ -130,12 +129,12 @@ impl Starting {
     }
 }
 
-/// Whether the run saw something that lives. Processes beyond their bounds are a fail, and live.
+/// Whether the run found something alive. Processes beyond their limits are a failure, but alive.
 pub(super) fn shows_life(seen: &Observation) -> bool {
     matches!(seen.status, Status::Pass | Status::Warn) || !seen.processes.is_empty()
 }
 
-/// For how long the processes that were seen have been running, if that was measured.
+/// The age of the processes that were seen, if it was measured.
 pub(super) fn uptime(seen: &Observation) -> Option<Duration> {
     Duration::try_from_secs_f64(measured(seen, UPTIME)?).ok()
 }

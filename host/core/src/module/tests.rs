@@ -1,4 +1,4 @@
-//! The module's behaviour, told in sentences; its laws, under random events.
+//! The module's behaviour, told in sentences; and its invariants, under random events.
 
 mod blindness;
 mod corners;

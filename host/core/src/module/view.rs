@@ -1,4 +1,4 @@
-//! What is shown of a module.
+//! The published view of a module.
 
 use crate::id::CheckerName;
 use crate::moment::Moment;
@@ -10,28 +10,28 @@ use super::checkers::{Facets, Keeper, looks};
 use super::plan_execution::PlanExecution;
 use super::{ASKED, Module, State};
 
-/// Why the load balancer is told no.
+/// Why the health check fails.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotReady {
-    /// The module is in another state than `Up`, for this reason.
+    /// The module is in a state other than `Up`, for this reason.
     #[error("{0}")]
     NotUp(String),
     #[error("checker `{checker}` is down: {said}")]
     Down { checker: CheckerName, said: String },
-    #[error("no checker has a say in the health answer: all of them only notify")]
+    #[error("no checker affects the health check: all of them only notify")]
     NoSay,
     #[error("checker `{0}` has not answered since the daemon was started")]
     AwaitsFirstRun(CheckerName),
-    /// With what one of the checkers said.
+    /// All checkers are unknown; with the summary of one of them.
     #[error("no checker can tell whether the application serves: {0}")]
     CannotTell(String),
 }
 
 impl Module {
-    /// What the load balancer is told, and if that is no: why.
+    /// Whether the module is ready, and if not: why.
     ///
-    /// Yes only in `Up`, only while no checker with a say is down, and only
-    /// while at least one of them can tell: what nobody knows is not a yes.
+    /// Ready only in `Up`, only while no checker that affects the state is down, and only while at least one of
+    /// them is not unknown: an unknown state is not ready.
     pub(crate) fn readiness(&self) -> Result<(), NotReady> {
         if !matches!(self.state, State::Up) {
             return Err(NotReady::NotUp(self.not_up_yet().unwrap_or_else(|| self.reason.clone())));
@@ -58,7 +58,7 @@ impl Module {
             && self.awaits_first_run().is_none()
     }
 
-    /// What an application that is starting still lacks, if a checker says so.
+    /// What a starting application still lacks, according to a checker.
     fn not_up_yet(&self) -> Option<String> {
         if !self.state.is_settling() {
             return None;
@@ -98,14 +98,14 @@ impl Module {
         format!("the application serves; {remark}")
     }
 
-    /// What load balancers are told of it beside yes.
+    /// The load that load balancers are told with a positive answer.
     fn load(&self) -> Option<Load> {
         let is_noticed = |c: &Facets| !c.gates_health() && c.verdict == Verdict::Down;
         let load = || if self.checkers.any(is_noticed) { Load::Degraded } else { Load::Full };
         self.policy.degrade.then(load)
     }
 
-    /// Whether load balancers are told what this picture of it shows, and its state is the one that it shows.
+    /// Whether the health answer and the state are those that this view shows.
     pub(crate) fn answers_like(&self, view: &ModuleView) -> bool {
         self.state.name() == view.state
             && self.is_ready() == view.ready

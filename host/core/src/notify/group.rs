@@ -1,4 +1,4 @@
-//! What is wrong with one module.
+//! The alerts of one module.
 //!
 //! ```text
 //!            begins                 group-wait is over            all over, for group-wait
@@ -7,9 +7,9 @@
 //!                       │                              └─┘ └─ again: nothing new is told       │
 //!                       └───────────── again: told when calm has passed since it was told ─────┘
 //! ```
-//! What comes a third time before it was calm is flapping: it is over only when it has not
-//! come again for `calm`. So what goes up and down all day is told at its beginning, once more
-//! as flapping, and then as a reminder; and each thing is told at least once.
+//! An alert that occurs a third time before it was calm is flapping: it is over only when it has not recurred for
+//! `calm`. So an alert that comes and goes all day is sent at its beginning, once more as flapping, and then as a
+//! reminder; and each alert is sent at least once.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,11 +19,11 @@ use super::notification::{Item, ItemState, Standing};
 use crate::moment::Moment;
 use crate::text;
 
-/// So many things are told apart in one group; what comes beyond is counted.
+/// The maximum number of alerts in one group; further ones are counted.
 const MAX_ALERTS: usize = 64;
-/// Of a summary, so many bytes are kept.
+/// The maximum length of a summary, in bytes.
 const MAX_SUMMARY: usize = 500;
-/// What comes so often before it was calm is flapping.
+/// An alert that occurs this often before it was calm is flapping.
 const FLAPS: u32 = 3;
 
 /// One group of one target.
@@ -31,9 +31,9 @@ const FLAPS: u32 = 3;
 pub(super) struct Group {
     /// In the order in which they began.
     alerts: Vec<Alert>,
-    /// What had no room.
+    /// The number of alerts that had no room.
     left_out: u32,
-    /// When something was told last.
+    /// When something was sent last.
     told: Option<Moment>,
 }
 
@@ -43,26 +43,26 @@ struct Alert {
     about: String,
     summary: String,
     since: Moment,
-    /// Over since then, and why.
+    /// When it ended, and why.
     until: Option<(Moment, String)>,
-    /// How often it began since it was new.
+    /// How often it occurred since it was new.
     times: u32,
     flapping: bool,
     telling: Telling,
 }
 
-/// How much of an alert is told.
+/// How much of an alert has been sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Telling {
     /// Nothing; it is due then.
     Untold(Moment),
-    /// That it began.
+    /// The beginning has been sent.
     Begun,
-    /// That it is over.
+    /// The end has been sent.
     Over,
 }
 
-/// What a group has to say.
+/// The content that a group has to send.
 #[derive(Debug)]
 pub(super) struct Told {
     pub(super) standing: Standing,
@@ -80,7 +80,7 @@ pub(super) enum Due {
 }
 
 impl Group {
-    /// Something begins, or happens. `times`: when it did, and now.
+    /// An alert begins, or an event happens. `times`: when it did, and now.
     pub(super) fn begins(
         &mut self,
         (topic, about): (Topic, &str),
@@ -116,14 +116,14 @@ impl Group {
         self.alerts.push(Alert { topic, about, summary, since, until, times, flapping, telling });
     }
 
-    /// Something that lasted is over.
+    /// An alert is over.
     pub(super) fn ends(&mut self, (topic, about): (Topic, &str), why: &str, at: Moment) {
         for alert in self.alerts.iter_mut().filter(|alert| alert.is(topic, about)) {
             alert.end(why, at);
         }
     }
 
-    /// Whatever lasted is over. Maintenance is not: a module that is stopped stays suspended.
+    /// All alerts are over. Maintenance is not: a module that is stopped stays suspended.
     pub(super) fn all_ends(&mut self, why: &str, at: Moment) {
         let stays = |topic| matches!(topic, Topic::Suspended | Topic::Refused);
         for alert in self.alerts.iter_mut().filter(|alert| !stays(alert.topic)) {
@@ -131,13 +131,13 @@ impl Group {
         }
     }
 
-    /// What goes on.
+    /// The alerts that continue.
     pub(super) fn lasting(&self) -> Vec<(Topic, String)> {
         let lasting = self.alerts.iter().filter(|alert| alert.until.is_none());
         lasting.map(|alert| (alert.topic, alert.about.clone())).collect()
     }
 
-    /// What there is to say now that this is due.
+    /// The content to send, now that this is due.
     pub(super) fn tell(&mut self, policy: &Policy, due: Due, now: Moment) -> Option<Told> {
         let over = due == Due::End;
         let open = self.alerts.iter_mut().filter(|alert| alert.telling != Telling::Over);
@@ -156,7 +156,7 @@ impl Group {
         Some(Told { standing, reminder: due == Due::Reminder, items, left_out: self.left_out })
     }
 
-    /// Whether nothing of this matters any more.
+    /// Whether the group can be dropped.
     pub(super) fn is_forgotten(&self, policy: &Policy, now: Moment) -> bool {
         self.forgotten(policy).is_some_and(|at| at <= now)
     }
@@ -191,13 +191,13 @@ impl Group {
         untold.chain(end.into_iter().chain(reminder).filter(|_| begun)).min()
     }
 
-    /// Since when nothing of this goes on; nothing if something does.
+    /// Since when no alert of the group continues; `None` if one does.
     fn over_since(&self) -> Option<Moment> {
         let untils = self.alerts.iter().map(|alert| alert.until.as_ref().map(|(at, _)| *at));
         untils.collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 
-    /// When nothing of this matters any more.
+    /// When the group can be dropped.
     pub(super) fn forgotten(&self, policy: &Policy) -> Option<Moment> {
         if self.alerts.iter().any(|alert| alert.telling != Telling::Over) {
             return None;
@@ -238,7 +238,7 @@ impl Alert {
     }
 }
 
-/// Others wrote it: it is cut, and ends up in the subject of a mail.
+/// The text is from outside: it is truncated, and is used in the subject of a mail.
 fn one_line(text: &str) -> String {
     text::one_line(text, MAX_SUMMARY)
 }

@@ -1,4 +1,4 @@
-//! What a record means to those who are told.
+//! The meaning of a record for notifications.
 
 use std::fmt;
 
@@ -9,38 +9,37 @@ use crate::record::{ACT_AGAIN, Record, RecordKind};
 use crate::state::StateName;
 use crate::verdict::Verdict;
 
-/// What can be told.
+/// The topics of notifications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Topic {
-    /// The module has given up and asks for a person, or has not started for a minute. Lasts until it
-    /// is up, or stopped.
+    /// The module has failed and waits for an operator, or has not started for a minute. Lasts until it is up, or
+    /// stopped.
     Failed,
-    /// A checker went down while the application should be alive: lasts until it is up. Or it cannot
-    /// tell any more: lasts until it is up or down.
+    /// A checker went down while the application should be running: lasts until it is up. Or it can no longer
+    /// determine its status: lasts until it is up or down.
     Incident,
-    /// A prerequisite is down. Lasts until the module goes on.
+    /// A prerequisite is down. Lasts until the module continues.
     Waiting,
-    /// The application is restarted, by itself or because a person said so.
+    /// The application is restarted, automatically or by a user.
     Restart,
-    /// What was told and lasted is over.
+    /// An alert that was sent is over.
     Recovered,
-    /// Nothing is acted on (maintenance). Lasts until `resume`.
+    /// Automatic actions are suspended (maintenance). Lasts until `resume`.
     Suspended,
-    /// A person gave a command, and it was accepted.
+    /// A user gave a command, and it was accepted.
     Command,
-    /// A file was refused. Lasts until it is in force, or gone.
+    /// A file was rejected. Lasts until it is active, or gone.
     Refused,
-    /// A version of a component does not work. Lasts likewise.
+    /// A version of a component does not work. Lasts until it is active, or gone.
     Quarantine,
-    /// A version of a component waits for a person. Lasts likewise.
+    /// A version of a component waits for approval. Lasts until it is active, or gone.
     Approval,
-    /// The daemon has something to say of itself: it started, something was damaged.
+    /// Events of the daemon itself: it started, something was damaged.
     Daemon,
 }
 
 impl Topic {
-    /// All of them.
     pub const ALL: [Self; 11] = [
         Self::Failed,
         Self::Incident,
@@ -55,8 +54,7 @@ impl Topic {
         Self::Daemon,
     ];
 
-    /// What is told unless the operator says otherwise: what takes the
-    /// application away from its users, and that it is back.
+    /// The default topics: those that affect the users of an application, and their end.
     pub const DEFAULT: [Self; 4] = [Self::Failed, Self::Incident, Self::Waiting, Self::Recovered];
 
     /// The word for it in files and notifications.
@@ -76,7 +74,7 @@ impl Topic {
         }
     }
 
-    /// Whether it goes on until it is over. The others happen, and that is all.
+    /// Whether it lasts until it is over. The others are single events.
     pub fn lasts(self) -> bool {
         !matches!(self, Self::Restart | Self::Command | Self::Daemon)
     }
@@ -88,14 +86,14 @@ impl fmt::Display for Topic {
     }
 }
 
-/// What changes for those who are told.
+/// A change that a notification reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum AlertChange {
     /// Something begins, or just happens.
     Begins { topic: Topic, about: String, summary: String },
-    /// It is over.
+    /// An alert is over.
     Ends { topic: Topic, about: String, why: String },
-    /// Whatever lasted in this module is over.
+    /// All alerts of this module are over.
     AllEnds { why: String },
 }
 
@@ -107,18 +105,18 @@ fn ends(topic: Topic, about: &str, why: impl Into<String>) -> AlertChange {
     AlertChange::Ends { topic, about: about.to_owned(), why: why.into() }
 }
 
-/// Written behind the name of a checker that cannot tell, which is another matter than that it is down: a
-/// later outage must be told although the blindness was. No name has a space.
+/// Appended to the name of a checker that cannot determine its status, which is a different alert from its being
+/// down: a later outage must be sent although the unknown status was. Names contain no spaces.
 const CANNOT_TELL: &str = " (cannot tell)";
 
-/// Why a blindness is over.
+/// Why the alert of a checker that could not tell is over.
 pub(super) const SEES_AGAIN: &str = "the checker can tell again";
 
 fn blindness(checker: &str) -> String {
     format!("{checker}{CANNOT_TELL}")
 }
 
-/// The checker that cannot tell, if the incident is about one.
+/// The checker that cannot determine its status, if the incident is about one.
 pub(super) fn blind_checker(about: &str) -> Option<&str> {
     about.strip_suffix(CANNOT_TELL)
 }

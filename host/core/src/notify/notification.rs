@@ -1,4 +1,4 @@
-//! What a target is told, in words.
+//! The content of a notification, in words.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -9,35 +9,33 @@ use super::news::Topic;
 use crate::id::{ModuleName, NodeName, TargetName};
 use crate::moment::{Moment, plain};
 
-/// One notification.
+/// A notification for one target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notification {
-    /// The same whenever the same is sent again, and never that of another.
+    /// The same whenever the same notification is sent again, and unique otherwise.
     pub key: String,
-    /// Of which node.
     pub node: NodeName,
-    /// To whom.
     pub target: TargetName,
-    /// About which module, if it is about one: otherwise it is about the node, or about several.
+    /// The module, if it is about one: otherwise it is about the node, or about several modules.
     pub module: Option<ModuleName>,
-    /// All of it in one word.
+    /// The status of the notification as a whole.
     pub standing: Standing,
-    /// It was told before, and still lasts.
+    /// It was sent before, and still lasts.
     pub reminder: bool,
-    /// When it was made.
+    /// When it was created.
     pub at: Moment,
-    /// What it tells, in the order in which it began.
+    /// Its items, in the order in which they began.
     pub items: Vec<Item>,
-    /// What there is besides, and had no room.
+    /// The number of items that had no room.
     pub left_out: u32,
-    /// Modules that only what had no room is about.
+    /// Modules that only the omitted items concern.
     #[serde(default)]
     pub modules_left_out: usize,
-    /// Older notifications that had no room in the queue.
+    /// The number of older notifications that had no room in the queue.
     pub more: u64,
 }
 
-/// What a notification is made of.
+/// The data for a notification.
 #[derive(Debug)]
 pub(super) struct Contents {
     pub(super) items: Vec<Item>,
@@ -45,64 +43,64 @@ pub(super) struct Contents {
     pub(super) reminder: bool,
 }
 
-/// In one notification; what comes beyond is counted.
+/// The maximum number of items in one notification; further ones are counted.
 const MAX_ITEMS: usize = 200;
-/// Modules that a title names.
+/// The maximum number of modules in a title.
 const NAMED: usize = 5;
 
-/// A notification in one word.
+/// The status of a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standing {
-    /// Something is wrong.
+    /// An alert is active.
     Firing,
-    /// All of it is over.
+    /// All alerts are over.
     Resolved,
-    /// Something happened.
+    /// It reports a single event.
     Happened,
-    /// A person wants to see whether it arrives.
+    /// A test by a user.
     Test,
 }
 
-/// One thing that is told.
+/// One item of a notification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
-    /// Of which module; nothing if it concerns the node.
+    /// The module; `None` if it concerns the node.
     #[serde(default)]
     pub module: Option<ModuleName>,
-    /// What kind of thing.
+    /// The topic of the item.
     pub topic: Topic,
-    /// About which checker, file or command; empty if about the module itself. `NAME (cannot tell)`: about
-    /// a checker that cannot tell any more.
+    /// The checker, file or command; empty if it is about the module itself. `NAME (cannot tell)`: a checker that
+    /// can no longer determine its status.
     pub about: String,
-    /// How it stands.
+    /// The state of the item.
     pub state: ItemState,
-    /// In one sentence.
+    /// A summary in one sentence.
     pub summary: String,
     /// When it began the first time.
     pub since: Moment,
-    /// When it was over, and why.
+    /// When it ended, and why.
     pub until: Option<(Moment, String)>,
     /// How often it began.
     pub times: u32,
 }
 
-/// How one thing stands.
+/// The state of one item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ItemState {
-    /// It goes on.
+    /// The alert is active.
     Lasts,
-    /// It goes up and down. At present it is up.
+    /// The alert is flapping. At present it is clear.
     Flapping,
-    /// It is over.
+    /// The alert is over.
     Over,
-    /// It happened.
+    /// It was a single event.
     Happened,
 }
 
 impl Standing {
-    /// What all of them come to.
+    /// The status that follows from all items.
     pub(super) fn of(items: &[Item]) -> Self {
         let some = |state| items.iter().any(|item| item.state == state);
         if some(ItemState::Lasts) || some(ItemState::Flapping) {
@@ -114,7 +112,7 @@ impl Standing {
         }
     }
 
-    /// The word for it.
+    /// The word in JSON.
     pub fn word(self) -> &'static str {
         match self {
             Self::Firing => "firing",
@@ -126,7 +124,7 @@ impl Standing {
 }
 
 impl ItemState {
-    /// The word for it.
+    /// The word in JSON.
     pub fn word(self) -> &'static str {
         match self {
             Self::Lasts => "lasts",
@@ -138,7 +136,7 @@ impl ItemState {
 }
 
 impl Notification {
-    /// One for a person who wants to see whether it arrives.
+    /// A test notification for a user.
     pub fn test(key: String, node: NodeName, target: TargetName, by: &str, at: Moment) -> Self {
         let item = Item {
             module: None,
@@ -181,7 +179,7 @@ impl Notification {
         new
     }
 
-    /// The modules it is about, each once; of what concerns the node, nothing.
+    /// The modules it concerns, each once; for the node, none.
     pub fn modules(&self) -> BTreeSet<Option<&ModuleName>> {
         if self.items.is_empty() {
             return BTreeSet::from([self.module.as_ref()]);
@@ -189,17 +187,17 @@ impl Notification {
         self.items.iter().map(|item| self.module_of(item)).collect()
     }
 
-    /// An item that was stored by an older daemon is of the notification's module.
+    /// An item that was stored by an older daemon belongs to the notification's module.
     fn module_of<'n>(&'n self, item: &'n Item) -> Option<&'n ModuleName> {
         item.module.as_ref().or(self.module.as_ref())
     }
 
-    /// Whether both have to do with some module, or both with the node.
+    /// Whether both concern some module, or both the node.
     pub(super) fn is_about_the_same(&self, other: &Self) -> bool {
         !self.modules().is_disjoint(&other.modules())
     }
 
-    /// Takes the place of an older one, and says what that one would have said.
+    /// Replaces an older one, and includes its content.
     pub(super) fn takes_over(&mut self, older: Self) {
         for item in self.items.iter_mut().filter(|item| item.module.is_none()) {
             item.module.clone_from(&self.module);
@@ -213,7 +211,7 @@ impl Notification {
                 known.since = known.since.min(item.since);
                 continue;
             }
-            // What goes on is in every later one about its module.
+            // What continues is included in every later one about its module.
             if matches!(item.state, ItemState::Lasts | ItemState::Flapping) && retold.contains(&item.module) {
                 item.state = ItemState::Over;
             }
@@ -231,7 +229,7 @@ impl Notification {
         self.round_off();
     }
 
-    /// Leaves out what a later one tells as well.
+    /// Omits what a later one reports as well.
     pub(super) fn leave_to(&mut self, later: &Self) {
         let only = self.module.clone();
         self.items.retain(|item| {
@@ -240,14 +238,14 @@ impl Notification {
         });
     }
 
-    /// Counts what there is no room for, and says which module it is about if that is one.
+    /// Counts an item without room, and its module if it has one.
     fn round_off(&mut self) {
         let modules = self.modules();
         let count = modules.len();
         let is_one = count == 1 && self.modules_left_out == 0;
         let only = modules.first().copied().flatten().filter(|_| is_one).cloned();
         if let Some(beyond) = self.items.len().checked_sub(MAX_ITEMS).filter(|beyond| *beyond > 0) {
-            // The worst stays.
+            // The worst items stay.
             self.items.sort_by_key(Item::weight);
             self.items.truncate(MAX_ITEMS);
             self.left_out = self.left_out.saturating_add(u32::try_from(beyond).unwrap_or(u32::MAX));
@@ -256,13 +254,13 @@ impl Notification {
         self.module = only;
     }
 
-    /// One line: `web on node-1: checker `home` is down: connection refused`. Of several things, the worst.
+    /// One line: `web on node-1: checker `home` is down: connection refused`. Of several items, the worst.
     pub fn title(&self) -> String {
         let still = if self.reminder { "still: " } else { "" };
         format!("{}: {still}{}", self.place(), self.what())
     }
 
-    /// How many modules it is about, also those that had no room.
+    /// The number of modules that it concerns, including those of omitted items.
     fn module_count(&self) -> usize {
         self.modules().len() + self.modules_left_out
     }
@@ -289,7 +287,7 @@ impl Notification {
             Standing::Firing => {
                 let worst = self.items.iter().min_by_key(|item| item.weight());
                 let worst = worst.filter(|item| item.state == ItemState::Lasts);
-                let Some(worst) = worst else { return "it goes up and down".to_owned() };
+                let Some(worst) = worst else { return "it is flapping".to_owned() };
                 let module = self.module_of(worst).filter(|_| several);
                 let module = module.map_or_else(String::new, |module| format!("{module}: "));
                 let others = self.items.iter().filter(|item| item.state == ItemState::Lasts).count() - 1;
@@ -299,7 +297,7 @@ impl Notification {
         }
     }
 
-    /// The first of the modules, by their names.
+    /// The first modules, ordered by name.
     fn names(&self) -> String {
         let modules = self.modules();
         let names = modules.iter().flatten().map(|module| module.as_str());
@@ -310,7 +308,7 @@ impl Notification {
         }
     }
 
-    /// For people: the title, and a line for each thing.
+    /// The text for people: the title, and a line for each item.
     pub fn text(&self) -> String {
         let mut text = format!("[{}] {}", self.standing.word().to_uppercase(), self.title());
         for item in &self.items {
@@ -335,7 +333,7 @@ impl Item {
         (self.topic, &self.about, &self.module) == (other.topic, &other.about, &other.module)
     }
 
-    /// The worst first: what lasts before what does not, then by what it means to those who use the application.
+    /// The worst first: active alerts before others, then by their effect on the application's users.
     fn weight(&self) -> (ItemState, u8) {
         let of_topic = match self.topic {
             Topic::Failed => 0,
@@ -361,7 +359,7 @@ impl Item {
                 format!("{topic}: {summary} (for {}{times})", plain(now.since(self.since)))
             }
             (ItemState::Flapping, _) => {
-                format!("{topic}: {summary} (up and down for {}{times})", plain(now.since(self.since)))
+                format!("{topic}: {summary} (flapping for {}{times})", plain(now.since(self.since)))
             }
             (ItemState::Over, Some((until, why))) => {
                 format!("{topic}: {summary} (over after {}{times}: {why})", plain(until.since(self.since)))
@@ -391,7 +389,7 @@ mod tests {
         let many = told((0..300).map(item).collect());
         assert_eq!((many.items.len(), many.left_out), (MAX_ITEMS, 100));
         assert!(many.title().starts_with("300 modules on n1: "), "{}", many.title());
-        // What is left is of one module, and there is another one.
+        // The remaining items are of one module, and there is another one.
         let mostly = told((0..300).map(|n| item(usize::from(n >= MAX_ITEMS))).collect());
         assert_eq!(mostly.module, None);
         assert!(mostly.title().starts_with("2 modules on n1: "), "{}", mostly.title());

@@ -1,15 +1,15 @@
-//! What one target is still to be told.
+//! The queue of one target.
 //!
 //! ```text
 //!   push ──▶ waiting ──▶ under way ──▶ delivered
 //!               ▲            │ failed: the target is left alone for a while, longer each time
 //!               └────────────┴──▶ given up, after a day
 //! ```
-//! A notification that some recipients have and others do not take yet is left alone for a while by itself:
-//! the target works, and those behind it are delivered meanwhile.
+//! A notification that some recipients have received and others have deferred is retried separately: the target
+//! works, and the notifications behind it are delivered in the meantime.
 //!
-//! Those about the same modules become one, as long as the older one is not under
-//! way; so what waits is bounded by the modules, and by [`MAX_WAITING`].
+//! Notifications about the same modules are merged, as long as the older one is not being delivered; so the length
+//! of the queue is bounded by the number of modules, and by [`MAX_WAITING`].
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -20,25 +20,25 @@ use super::notification::Notification;
 use super::{Policy, Target};
 use crate::moment::Moment;
 
-/// So many wait for one target. Of more, the oldest become one.
+/// The maximum number of notifications for one target. If there are more, the oldest are merged.
 pub const MAX_WAITING: usize = 100;
-/// Before the second try.
+/// The delay before the second attempt.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// The wait doubles with each try that fails, up to this.
+/// The delay doubles with each failed attempt, up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
-/// A target that asks to be left alone is, for at most so long.
+/// The maximum pause that a target can ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(3600);
 
-/// One target's queue.
+/// The queue of one target.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Queue {
     waiting: VecDeque<Waiting>,
-    /// The key of what is under way. After a crash, nothing is.
+    /// The key of the notification that is being delivered. After a crash there is none.
     #[serde(skip)]
     under_way: Option<String>,
-    /// Tries that failed in a row.
+    /// The number of failed attempts in a row.
     failing: u32,
-    /// Nothing is tried before.
+    /// Nothing is attempted before this time.
     next: Moment,
     delivered: Option<Moment>,
     failed: Option<(Moment, String)>,
@@ -50,18 +50,18 @@ struct Waiting {
     notification: Notification,
     since: Moment,
     tried: bool,
-    /// Tries in a row that some recipients did not take.
+    /// The number of attempts in a row that some recipients deferred.
     #[serde(default)]
     deferred: u32,
-    /// It is not tried before.
+    /// It is not attempted before this time.
     #[serde(default)]
     not_before: Moment,
 }
 
 impl Queue {
-    /// Adds one. True if the oldest one changed that way and needs another key.
+    /// Adds one. True if this changed the oldest one, which needs another key then.
     pub(super) fn push(&mut self, mut notification: Notification, now: Moment) -> bool {
-        // The latest first: what it says of a module is newer than what those before it say.
+        // The latest first: its items of a module are newer than those before it.
         loop {
             let same = |waiting: &Waiting| notification.is_about_the_same(&waiting.notification);
             let older = self.waiting.iter().rposition(|waiting| same(waiting) && !self.is_under_way(waiting));
@@ -78,11 +78,11 @@ impl Queue {
         let Some(oldest) = free(self).and_then(|at| self.waiting.remove(at)) else { return false };
         let Some(next) = free(self).and_then(|at| self.waiting.get_mut(at)) else { return false };
         next.notification.more = next.notification.more.saturating_add(oldest.notification.more + 1);
-        // What was sent under a key is not changed under it.
+        // A notification that was sent with a key is not changed.
         std::mem::take(&mut next.tried)
     }
 
-    /// The key of the one that [`Self::push`] changed.
+    /// The key of the notification that [`Self::push`] changed.
     pub(super) fn renew(&mut self, key: String) {
         let free = self.waiting.iter().position(|waiting| !self.is_under_way(waiting));
         if let Some(oldest) = free.and_then(|at| self.waiting.get_mut(at)) {
@@ -90,7 +90,7 @@ impl Queue {
         }
     }
 
-    /// What to deliver now, if it is time. It is under way from then on.
+    /// What to deliver now, if it is time. Marks it as being delivered.
     pub(super) fn next(&mut self, now: Moment) -> Option<&Notification> {
         if self.under_way.is_some() || now < self.next {
             return None;
@@ -101,14 +101,14 @@ impl Queue {
         Some(&first.notification)
     }
 
-    /// What was under way has arrived.
+    /// The notification has been delivered.
     pub(super) fn delivered(&mut self, now: Moment) {
         if self.take_under_way().is_some() {
             (self.failing, self.next, self.delivered, self.given_up) = (0, now, Some(now), None);
         }
     }
 
-    /// It has not.
+    /// The attempt to deliver it has failed.
     pub(super) fn failed(&mut self, why: String, retry_after: Option<Duration>, jitter: f64, now: Moment) {
         let Some(waiting) = self.take_under_way() else { return };
         self.failing = self.failing.saturating_add(1);
@@ -117,7 +117,7 @@ impl Queue {
         self.put_back(waiting);
     }
 
-    /// Some recipients have it, and the others do not take it yet.
+    /// Some recipients have it, and the others have deferred it.
     pub(super) fn deferred(&mut self, why: String, jitter: f64, now: Moment) {
         let Some(mut waiting) = self.take_under_way() else { return };
         waiting.deferred = waiting.deferred.saturating_add(1);
@@ -129,7 +129,7 @@ impl Queue {
     fn put_back(&mut self, mut waiting: Waiting) {
         let is_same = |newer: &Waiting| newer.notification.is_about_the_same(&waiting.notification);
         let Some(first) = self.waiting.iter().position(is_same) else {
-            // One that the target does not like does not keep the others.
+            // A notification that the target rejects does not delay the others.
             return self.waiting.push_back(waiting);
         };
         for newer in self.waiting.iter().skip(first + 1) {
@@ -140,7 +140,7 @@ impl Queue {
         }
     }
 
-    /// Takes out what has waited for too long: its title, and why it was not delivered.
+    /// Removes those that have waited for too long: the title, and the reason.
     pub(super) fn give_up(&mut self, policy: &Policy, now: Moment) -> Vec<(String, String)> {
         let mut given_up = Vec::new();
         loop {
@@ -159,13 +159,13 @@ impl Queue {
         self.next_try().into_iter().chain(self.overdue(policy).map(|(_, due)| due)).min()
     }
 
-    /// When the next one is tried; nothing while one is under way, or if none waits.
+    /// When the next one is attempted; `None` while one is being delivered, or if none is waiting.
     fn next_try(&self) -> Option<Moment> {
         let first = self.waiting.iter().map(|waiting| waiting.not_before).min()?;
         self.under_way.is_none().then(|| first.max(self.next))
     }
 
-    /// A new daemon tries at once.
+    /// A new daemon attempts immediately.
     pub(super) fn resume(&mut self, now: Moment) {
         (self.next, self.failing, self.under_way) = (now, 0, None);
         for waiting in &mut self.waiting {
@@ -186,8 +186,8 @@ impl Queue {
         }
     }
 
-    /// What is given up at which moment, if it still waits then. Only while the target fails, or some recipients
-    /// do: a daemon that was away for a day tries first.
+    /// What is discarded at which moment, if it still waits then. Only while the target fails, or some recipients
+    /// do: a daemon that was not running for a day makes an attempt first.
     fn overdue(&self, policy: &Policy) -> impl Iterator<Item = (usize, Moment)> + use<'_> {
         let give_up = policy.give_up;
         let waiting = self.waiting.iter().enumerate();
@@ -208,7 +208,7 @@ impl Queue {
     }
 }
 
-/// How long to wait after so many tries in a row that failed.
+/// The delay after this many failed attempts in a row.
 fn wait(failed: u32, jitter: f64) -> Duration {
     let doubled = FIRST_WAIT.saturating_mul(1 << failed.saturating_sub(1).min(20)).min(LONGEST_WAIT);
     doubled.mul_f64(1.0 - 0.25 * jitter.clamp(0.0, 1.0))
@@ -239,7 +239,7 @@ mod tests {
         let standing = queue.standing();
         assert_eq!((standing.failing, standing.waiting, standing.next), (0, 1, Some(at(1))));
         assert_eq!(queue.next(at(0)), None);
-        // It is tried again under its key, later each time.
+        // It is attempted again with the same key, with increasing delays.
         assert_eq!(queue.next(at(1)).unwrap().key, "1");
         queue.deferred("try again later".to_owned(), 0.0, at(1));
         assert_eq!(queue.standing().next, Some(at(3)));

@@ -1,4 +1,4 @@
-//! Which notifications are sent, and when: by example, and what holds whatever happens.
+//! Which notifications are sent, and when: examples, and invariants.
 
 mod delivery;
 mod laws;
@@ -73,8 +73,8 @@ fn flapping_is_told_once_more_then_as_a_reminder_and_its_end_when_it_is_calm() {
     let told = [
         said_at(10, "[FIRING] web on n1: checker `home` is down: refused"),
         said_at(25, "[RESOLVED] web on n1: recovered"),
-        said_at(325, "[FIRING] web on n1: it goes up and down"),
-        said_at(325 + 4 * 3600, "[FIRING] web on n1: still: it goes up and down"),
+        said_at(325, "[FIRING] web on n1: it is flapping"),
+        said_at(325 + 4 * 3600, "[FIRING] web on n1: still: it is flapping"),
         said_at(18_000 - 15 + 300, "[RESOLVED] web on n1: recovered"),
     ];
     assert_eq!(world.said(), told);

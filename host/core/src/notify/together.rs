@@ -1,8 +1,9 @@
-//! Grouping by time: what happens to several modules at nearly the same time is told in one notification.
+//! Grouping by time: events of several modules at nearly the same time are sent in one notification.
 //!
-//! - News of one module takes along what others would tell within `group-wait`.
-//! - That all is well with a module waits, for `group-wait` at the most, for others that are about to be well too.
-//! - What concerns the node stands for itself.
+//! - A notification of one module includes what others would send within `group-wait`.
+//! - The message that a module has recovered waits, for `group-wait` at most, for others that are about to recover,
+//!   too.
+//! - Notifications about the node are sent separately.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +12,13 @@ use super::group::{Due, Group, Told};
 use super::notification::Standing;
 use crate::moment::Moment;
 
-/// By module; what concerns the node is under the empty name.
+/// By module; the node's own alerts have the empty name.
 pub(super) type Groups = BTreeMap<String, Group>;
 
-/// What is told in one notification: each part with its module.
+/// The content of one notification: each part with its module.
 pub(super) type Batch = Vec<(String, Told)>;
 
-/// When there is something to do at the latest.
+/// When the next action is due.
 pub(super) fn due(groups: &Groups, policy: &Policy) -> Option<Moment> {
     let ends = ends(groups, policy);
     let due = |group: &Group| match group.next(policy) {
@@ -27,7 +28,7 @@ pub(super) fn due(groups: &Groups, policy: &Policy) -> Option<Moment> {
     groups.values().filter_map(due).min()
 }
 
-/// What there is to say now.
+/// The content to send now.
 pub(super) fn tell(groups: &mut Groups, policy: &Policy, now: Moment) -> Vec<Batch> {
     let ends = ends(groups, policy);
     let turn = |due: Due| {
@@ -56,7 +57,7 @@ pub(super) fn tell(groups: &mut Groups, policy: &Policy, now: Moment) -> Vec<Bat
     batches.into_iter().map(|(_, batch)| batch).collect()
 }
 
-/// When all would be well with each that is about to be, in order.
+/// When each module that is about to recover will have recovered, in order.
 fn ends(groups: &Groups, policy: &Policy) -> Vec<Moment> {
     let nexts = groups.values().filter_map(|group| group.next(policy));
     let mut ends: Vec<Moment> = nexts.filter(|(_, due)| *due == Due::End).map(|(at, _)| at).collect();

@@ -1,7 +1,7 @@
-//! Why there is no plan, and why a step was not carried out.
+//! Why there is no plan, and why a step failed.
 //!
-//! In events and records both are the sentence that people read. So what an earlier version has written is read as
-//! [`PlanError::Reported`] or [`StepError::Reported`].
+//! In events and records both are sentences. Records of earlier versions are read as [`PlanError::Reported`] or
+//! [`StepError::Reported`].
 
 use std::time::Duration;
 
@@ -24,15 +24,15 @@ pub enum PlanError {
     /// There is no component of this name.
     #[error("there is no restart script `{0}`: put it into restart-scripts/{0}.wasm")]
     NoScript(ComponentName),
-    /// The restart script has so long to answer.
+    /// The restart script did not answer within this time.
     #[error("the restart script did not answer within {}", plain(*.0))]
     TimedOut(Duration),
-    /// The plan has so many steps, more than [`MAX_STEPS`].
+    /// The plan has this many steps, more than [`MAX_STEPS`].
     #[error("it has {0} steps, more than {max}", max = MAX_STEPS)]
     TooManySteps(usize),
 }
 
-/// Why a step was not carried out, in half a sentence.
+/// Why a step failed, in half a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum StepError {
@@ -45,45 +45,39 @@ pub enum StepError {
     /// The plan names a command that the module does not have.
     #[error("the module declares no command `{0}`: add it to `[commands]` of its file")]
     NotDeclared(CommandName),
-    /// The plan runs a command that is to be kept.
-    #[error("command `{0}` is kept, not run to its end: use a `keep` step")]
+    /// The plan runs a command that has to be kept.
+    #[error("command `{0}` is kept, not run to completion: use a `keep` step")]
     IsKept(CommandName),
-    /// The plan keeps a command that is to be run to its end.
+    /// The plan keeps a command that has to run to completion.
     #[error("command `{0}` is not kept: set `keep = true`")]
     NotKept(CommandName),
-    /// A command ran for longer than it may.
+    /// A command exceeded its time limit.
     #[error("did not end within {} and was killed", plain(*.0))]
     Killed(Duration),
-    /// Another step took longer than it may.
+    /// Another step exceeded its time limit.
     #[error("was not done within {}", plain(*.0))]
     Overdue(Duration),
-    /// The host has not said in time what became of the step.
+    /// The host has not reported the result of the step in time.
     #[error("not done within {}", plain(*.0))]
     TimedOut(Duration),
-    /// The host has not said in time that all kept processes have ended.
+    /// The host has not reported in time that all kept processes have ended.
     #[error("still there after {}", plain(*.0))]
     StillThere(Duration),
-    /// The host has not said in time whether the application has ended.
-    #[error("it could not be told within {}", plain(*.0))]
+    /// The host has not reported in time whether the application has ended.
+    #[error("it could not be determined within {}", plain(*.0))]
     NotTold(Duration),
     /// A process has not ended.
     #[error("{what} still runs (pid {pid})")]
     StillRuns {
-        /// The command or the program.
+        /// The name of its command or program.
         what: String,
-        /// Its process id.
         pid: u32,
     },
     /// A process has not ended, and the module has no command that could end it.
     #[error(
         "{what} still runs (pid {pid}) and there is no kept command to end: declare a `forced-stop` command"
     )]
-    NothingToKill {
-        /// The program.
-        what: String,
-        /// Its process id.
-        pid: u32,
-    },
+    NothingToKill { what: String, pid: u32 },
 }
 
 impl PlanError {

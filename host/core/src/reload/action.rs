@@ -1,4 +1,4 @@
-//! Everything that the reload asks the daemon for. Actions are carried out in their order.
+//! The actions that the reload requests of the daemon. They are carried out in their order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,109 +12,92 @@ use crate::memory::ModuleMemory;
 use crate::quarantine::Case;
 use crate::record::RecordKind;
 
-/// What to do. `M` is the content of a module's file, `C` a compiled component.
+/// An action. `M` is the content of a module's file, `C` a compiled component.
 #[derive(Debug, Clone)]
 pub enum Action<M, C> {
     /// List the folders. Answered with [`Event::Looked`](super::Event::Looked) or
     /// [`Event::NotLooked`](super::Event::NotLooked).
     Look {
-        /// A person has asked for it, and so knows of what is missing.
+        /// A user has asked for it, and so knows about missing files.
         confirmed: bool,
     },
     /// Read and check the file, and compile a component. Answered with [`Event::Loaded`](super::Event::Loaded).
     Load {
-        /// The file.
+        /// The file to load.
         file: FileKey,
         /// To be copied to the answer.
         load: LoadId,
         /// The file's size in bytes.
         size: u64,
-        /// Versions that are not to be compiled: those in quarantine.
+        /// Versions that must not be compiled: those in quarantine.
         quarantined: BTreeSet<String>,
     },
     /// Check the configs of modules against components. Answered with [`Event::Compared`](super::Event::Compared).
     Compare(Vec<Comparison<M, C>>),
-    /// List the mistakes that a module's file makes about these components. Answered with
+    /// List the errors of a module's file concerning these components. Answered with
     /// [`Event::Explained`](super::Event::Explained).
     Explain {
-        /// The module's file.
         file: FileKey,
         /// To be copied to the answer.
         load: LoadId,
-        /// What the file says.
+        /// The content of the file.
         module: M,
         /// The components that are active.
         components: BTreeMap<ComponentKey, C>,
         /// The answer if there are none.
         why: String,
     },
-    /// Run a new version once and discard what it does. Answered with [`Event::Tried`](super::Event::Tried).
+    /// Run a new version once and discard its effects. Answered with [`Event::Tried`](super::Event::Tried).
     Try(Trial<M, C>),
-    /// Make these versions active, all at one moment.
+    /// Activate these versions, all at the same time.
     Activate {
-        /// The components.
         components: Vec<(ComponentKey, C, Origin)>,
-        /// The modules.
         modules: Vec<M>,
         /// Checkers whose definition changes keep the component that they have until they end, so that no run
-        /// has the new component with the old config.
+        /// combines the new component with the old config.
         together: bool,
     },
-    /// Tell of a module that is active now.
+    /// Inform the core of a module that is active now.
     Introduce {
-        /// The module.
         module: M,
         /// It was not active before: it may take over the application of a module that
         /// [is gone](super::Reload::is_gone).
         first: bool,
-        /// What is remembered of it.
         memory: Option<Box<ModuleMemory>>,
     },
-    /// The module is active no more. Answered with [`Event::Unloaded`](super::Event::Unloaded).
-    Unload {
-        /// The module.
-        module: ModuleName,
-    },
-    /// The component is active no more, and no other takes its place.
-    Withdraw {
-        /// The component.
-        component: ComponentKey,
-    },
+    /// The module is no longer active. Answered with [`Event::Unloaded`](super::Event::Unloaded).
+    Unload { module: ModuleName },
+    /// The component is no longer active, and has no replacement.
+    Withdraw { component: ComponentKey },
     /// Show why a file is not active.
     Show {
-        /// The file.
         file: FileKey,
-        /// Why, in one sentence.
+        /// The reason in one sentence.
         why: String,
         /// The version is in quarantine.
         case: Option<Case>,
         /// The version waits for approval.
         waiting: Option<Waiting>,
     },
-    /// Show no more that the file is not active.
-    Clear {
-        /// The file.
-        file: FileKey,
-    },
-    /// Show these problems of the folders, and no others.
+    /// No longer show that the file is not active.
+    Clear { file: FileKey },
+    /// Show these problems with the folders, and no others.
     Diagnostics(Vec<Problem>),
     /// Write the approvals to disk.
     Write {
-        /// All of them.
+        /// All approvals, not only the new one.
         approvals: Approvals,
         /// With a request: answered with [`Event::Written`](super::Event::Written).
         request: Option<RequestId>,
     },
     /// Write a record to the journal.
     Note {
-        /// The module that it is about, if it is about one.
+        /// The module that it concerns, if it concerns one.
         module: Option<ModuleName>,
-        /// The record.
         kind: RecordKind,
     },
-    /// Answer a person.
+    /// Answer a user's approval.
     Answer {
-        /// Which request.
         request: RequestId,
         /// What was approved, or why nothing was.
         answer: Result<Approved, NotApproved>,
@@ -126,26 +109,23 @@ pub enum Action<M, C> {
 pub struct Comparison<M, C> {
     /// To be copied to the answer.
     pub pair: Pair,
-    /// What the module's file says.
+    /// The content of the module's file.
     pub module: M,
-    /// The component; nothing if there is none.
+    /// The component; `None` if it does not exist.
     pub component: Option<C>,
 }
 
 /// One run of a new version, before it becomes active.
 #[derive(Debug, Clone)]
 pub struct Trial<M, C> {
-    /// The component's file.
     pub file: FileKey,
     /// To be copied to the answer.
     pub load: LoadId,
-    /// The new version.
     pub candidate: C,
-    /// The active version.
     pub before: C,
-    /// The module to run it for, as its file will be once the new version is active.
+    /// The module to run it for, with its file as it will be once the new version is active.
     pub module: M,
-    /// The checker to run, whose last run has answered; nothing if it is the module's restart script, which is
-    /// asked for a plan.
+    /// The checker to run, whose last run has answered; `None` if it is the module's restart script, which is asked
+    /// for a plan.
     pub checker: Option<CheckerName>,
 }

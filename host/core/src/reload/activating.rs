@@ -1,4 +1,4 @@
-//! Active: what is active, what becomes active together, and what is removed.
+//! Active: which versions are active, which become active together, and which are removed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,22 +18,21 @@ use crate::probation::Conduct;
 use crate::quarantine::Case;
 use crate::record::{RecordKind, short};
 
-/// A file that comes this soon after one with the same content was removed is that one, renamed.
+/// A new file this soon after one with the same content was removed counts as renamed.
 pub(super) const RENAMED_WITHIN: Duration = Duration::from_secs(10);
 
-/// A component that is active.
 #[derive(Debug)]
 pub(super) struct Active<C> {
     pub(super) version: ComponentVersion<C>,
     pub(super) origin: Origin,
-    /// The version to come back to if this one relapses.
+    /// The version to roll back to if this one relapses.
     before: Option<(ComponentVersion<C>, Origin)>,
     /// How its runs end.
     pub(super) conduct: Conduct,
 }
 
 impl<C> Active<C> {
-    /// A version that nothing is compared with.
+    /// A version that is not compared with another one.
     fn trusted(version: ComponentVersion<C>, origin: Origin) -> Self {
         let mut conduct = Conduct::default();
         conduct.trusted(&version.file.digest);
@@ -44,10 +43,10 @@ impl<C> Active<C> {
         &self.version.file.digest
     }
 
-    /// Another version takes the place of this one, on probation.
+    /// Replaces this version by another one, on probation.
     fn replace(&mut self, version: ComponentVersion<C>, origin: Origin) {
         if self.digest() != version.file.digest {
-            // Only a version that has proved itself is worth coming back to.
+            // Only a proven version is worth a rollback.
             let proved = self.conduct.replaced(&version.file.digest);
             let old = (ComponentVersion::clone(&self.version), self.origin);
             self.before = if proved { Some(old) } else { self.before.take().or(Some(old)) };
@@ -56,7 +55,7 @@ impl<C> Active<C> {
         self.forget_proved();
     }
 
-    /// Lets go of the version before once this one stays.
+    /// Drops the previous version once this one stays.
     pub(super) fn forget_proved(&mut self) {
         if !self.conduct.on_probation() && self.conduct.relapse().is_none() {
             self.before = None;
@@ -77,7 +76,7 @@ impl<C> Active<C> {
     }
 }
 
-/// A module's file before a change and since.
+/// A module's file before a change and after it.
 #[derive(Debug)]
 pub(super) struct Edit<M> {
     pub(super) before: ModuleVersion<M>,
@@ -101,7 +100,7 @@ pub(super) struct Removed<M> {
 }
 
 impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
-    /// Makes these active, all at one moment.
+    /// Activates these files, all at the same time.
     pub(super) fn activate(&mut self, files: &BTreeSet<File<ComponentKey>>) {
         let (mut modules, mut components) = (Vec::new(), Vec::new());
         for subject in files {
@@ -143,7 +142,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         }
     }
 
-    /// Makes the components active that come with the binary.
+    /// Activates the components that come with the binary.
     pub(super) fn activate_standard(&mut self) {
         let standard = self.standard.iter().map(|(key, version)| (key.clone(), Arc::clone(version)));
         let standard: Vec<_> = standard.collect();
@@ -156,7 +155,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         self.components.extend(standard.into_iter().map(active));
     }
 
-    /// If a component relapses, the modules' files that came with it go back with it.
+    /// If a component relapses, the modules' files that came with it are rolled back with it.
     fn remember_sets(
         &mut self,
         modules: &[ModuleVersion<M>],
@@ -187,8 +186,8 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         self.actions.push(Action::Introduce { module: content, first, memory });
     }
 
-    /// What people want of the module that had this file a moment ago, under another name: one that was
-    /// stopped is not started because its file was renamed.
+    /// The desired state of the module that had this file a moment ago, under another name: a stopped module is not
+    /// started because its file was renamed.
     fn renamed(&mut self, content: &M) -> Option<ModuleMemory> {
         let now = self.now;
         let same = |removed: &Removed<M>| {
@@ -200,7 +199,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         self.removed.swap_remove(index).desired.map(ModuleMemory::with_desired_state)
     }
 
-    /// A file is gone.
+    /// A file was removed.
     pub(super) fn remove(&mut self, file: &FileKey, now: Moment) {
         self.undecided = true;
         self.rereading.remove(file);
@@ -223,7 +222,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         } else {
             self.components.remove(&key);
             self.actions.push(Action::Withdraw { component: key });
-            "removed: whatever uses it cannot tell any more"
+            "removed: modules that use it can no longer run it"
         };
         self.note(file, true, detail.to_owned());
     }
@@ -247,7 +246,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         }
     }
 
-    /// The file is what is active.
+    /// The file is the active version.
     pub(super) fn settled(&mut self, file: &FileKey) {
         self.pending.remove(file);
         if self.refused.remove(file).is_some() {
@@ -255,7 +254,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         }
     }
 
-    /// Shows why a file is not active; the journal is told once for each reason.
+    /// Shows why a file is not active; each reason is recorded once.
     pub(super) fn refuse(&mut self, file: &FileKey, why: String, case: Option<Case>) {
         let detail = format!("{why}; the previous version stays active");
         if self.show(file, why, case, None) {

@@ -1,4 +1,4 @@
-//! Versions of components that ask for more than the one before, until a person approves them.
+//! Versions of components that request more grants than the one before, until a user approves them.
 //!
 //! ```text
 //!   new version ──asks for more than──▶ the version before it, and than modules grant?
@@ -6,8 +6,7 @@
 //!        ▼                                         ▼
 //!     active ◀────approved, or granted──────── waits, the old version stays active
 //! ```
-//! What the active version asks for outlives the daemon, too: else a restart would make active whatever
-//! lies there.
+//! The grants that the active version requests are stored, too: otherwise a restart would activate any version.
 
 use std::collections::BTreeMap;
 
@@ -22,18 +21,18 @@ use crate::record::RecordKind;
 /// A version that waits for approval.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    /// Its digest.
+    /// The digest of its file.
     pub digest: String,
-    /// The version that it names itself.
+    /// The version in its own description.
     pub version: String,
-    /// What it asks for beyond the version before it and its grants, in the notation of grants.
+    /// The requested grants beyond the version before it and the existing grants, in the notation of grants.
     pub asks: Vec<String>,
 }
 
-/// What was approved.
+/// The result of an approval.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approved {
-    /// Its file: `checkers/http.wasm`.
+    /// The component's file: `checkers/http.wasm`.
     pub what: String,
     /// The version that waited.
     pub version: Waiting,
@@ -42,24 +41,24 @@ pub struct Approved {
 /// Why nothing was approved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotApproved {
-    /// No version of that file waits.
+    /// No version of that file is waiting.
     #[error("no version of `{0}` waits for approval")]
     NothingWaits(String),
     /// A checker and a restart script have that name.
     #[error("both checkers/{0} and restart-scripts/{0} wait for approval")]
     Ambiguous(String),
-    /// Another version waits than the person looked at.
+    /// The waiting version is not the one that the user has inspected.
     #[error("another version of `{0}` is waiting than the one that you reviewed")]
     Moved(String),
-    /// The approval would not outlive the daemon.
-    #[error("the approval cannot be written down: {0}")]
+    /// The approval could not be stored.
+    #[error("the approval cannot be stored: {0}")]
     NotWritten(String),
-    /// The daemon does not take requests any more.
-    #[error("the daemon is just ending")]
+    /// The daemon no longer accepts requests.
+    #[error("the daemon is shutting down")]
     Ending,
 }
 
-/// The file that a person means, of those that wait.
+/// The file that the user means, of those that wait.
 fn meant(name: &str, waiting: &BTreeMap<FileKey, Waiting>) -> Result<FileKey, NotApproved> {
     let bare = name.strip_suffix(".wasm").unwrap_or(name);
     let (folder, stem) = bare.split_once('/').map_or((None, bare), |(folder, stem)| (Some(folder), stem));
@@ -78,34 +77,34 @@ pub(super) fn shown(request: &GrantRequest) -> String {
     format!("{} {}", request.kind, request.value).trim_end().to_owned()
 }
 
-/// What has been approved and asked for, by file: `checkers/http.wasm`. Outlives the daemon.
+/// Approvals and requested grants, by file: `checkers/http.wasm`. Stored across daemons.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approvals {
-    /// What the version that was active last asks for.
+    /// The requested grants of the version that was active last.
     #[serde(default)]
     asked: BTreeMap<String, Vec<GrantRequest>>,
-    /// The digest of the version that a person has approved.
+    /// The digest of the version that a user has approved.
     #[serde(default)]
     approved: BTreeMap<String, String>,
 }
 
 impl Approvals {
-    /// What the last active version of this file asked for.
+    /// The requested grants of the last active version of this file.
     pub fn asked(&self, what: &str) -> Option<&[GrantRequest]> {
         self.asked.get(what).map(Vec::as_slice)
     }
 
-    /// Whether a person has approved this very version.
+    /// Whether a user has approved exactly this version.
     pub fn is_approved(&self, what: &str, digest: &str) -> bool {
         self.approved.get(what).is_some_and(|approved| approved == digest)
     }
 
-    /// A person has approved this version.
+    /// A user has approved this version.
     pub fn approve(&mut self, what: &str, digest: &str) {
         self.approved.insert(what.to_owned(), digest.to_owned());
     }
 
-    /// A version that asks for this has become active. Returns whether that differs from before.
+    /// A version with these requests has become active. Returns whether they differ from before.
     pub fn activated(&mut self, what: &str, asks: &[GrantRequest]) -> bool {
         let differs = self.asked(what) != Some(asks);
         if differs {
@@ -124,7 +123,7 @@ pub(super) struct Approving {
 }
 
 impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
-    /// A person approves a version: it counts once that is on disk.
+    /// A user approves a version: it counts once that is on disk.
     pub(super) fn approve(&mut self, request: RequestId, name: &str, seen: Option<&str>, by: String) {
         match self.approvable(name, seen) {
             Ok((file, version)) => {
@@ -158,11 +157,11 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
             self.actions.push(Action::Note { module: None, kind });
             Approved { what, version }
         });
-        // Answered after what follows from it: see `handle`.
+        // Answered after its consequences: see `handle`.
         self.answers.push((request, answer));
     }
 
-    /// A version that asks for this is active from now on.
+    /// A version with these requests is active from now on.
     pub(super) fn remember_asked(&mut self, file: &FileKey, asks: &[GrantRequest]) {
         if self.approvals.activated(&file.name(), asks) {
             let approvals = self.approvals_to_write();
@@ -170,7 +169,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         }
     }
 
-    /// All of them, with those that are being written: each file that is written takes the place of the one before.
+    /// All of them, including those that are being written: each write replaces the whole file.
     fn approvals_to_write(&self) -> Approvals {
         let mut approvals = self.approvals.clone();
         for Approving { file, version, .. } in self.approving.values() {
@@ -179,7 +178,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         approvals
     }
 
-    /// Shows what each version that waits asks for; the journal is told once.
+    /// Shows the requests of each version that waits; they are recorded once.
     pub(super) fn show_waiting(&mut self) {
         for (file, waiting) in self.waiting.clone() {
             let what = file.name();

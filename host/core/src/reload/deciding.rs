@@ -14,22 +14,22 @@ use crate::grant::{Grants, wider};
 use crate::id::ModuleName;
 
 impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
-    /// Makes active what can be.
+    /// Activates everything that can be active.
     pub(super) fn decide(&mut self) {
         if !self.undecided || self.modules_are_still_read() {
             return;
         }
         self.undecided = false;
         if self.beginning.is_some() {
-            // A file that was bad all along holds up no other.
+            // A file that was invalid all along does not hold back others.
             self.pending.separate_bad();
         }
         if self.ask_for_comparisons() {
             return;
         }
         let mut waiting = BTreeMap::new();
-        // Each round finds a version that waits for approval or begins a trial, or is the last: what is tried may
-        // free something else that has to be tried, too.
+        // Each round finds a version that waits for approval or begins a trial, or is the last: a trial may release
+        // something else that has to be tried, too.
         for _ in 0..=2 * self.pending.len() {
             let picture = self.picture(&waiting);
             let decision = change_set::decide(&picture, &|module, of_module, component, of_component| {
@@ -71,7 +71,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         Picture { in_force: self.modules.iter().map(names).collect(), changed: self.pending.changes(waiting) }
     }
 
-    /// Asks for each comparison that a decision may need and that is not known. Returns whether there are any.
+    /// Requests each comparison that a decision may need and that is not known. Returns whether there are any.
     fn ask_for_comparisons(&mut self) -> bool {
         let needed = self.needed_comparisons();
         self.fits.retain(|pair, _| needed.contains_key(pair));
@@ -84,8 +84,8 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         self.comparing
     }
 
-    /// Every module that could be active with every component that it names and that could be active, apart
-    /// from those that are active together.
+    /// Every module that could be active with every component that it names and that could be active, except those
+    /// that are active together.
     fn needed_comparisons(&self) -> BTreeMap<Pair, Comparison<M, C>> {
         let mut needed = BTreeMap::new();
         let mut need =
@@ -124,12 +124,12 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         needed
     }
 
-    /// The version of a component that has changed and could run.
+    /// The changed version of a component, if it could run.
     fn new_component(&self, key: &ComponentKey) -> Option<&ComponentVersion<C>> {
         self.pending.stage(&FileKey::of(&File::Component(key.clone())))?.component()
     }
 
-    /// The version of a module's file that has changed and has no mistakes of its own.
+    /// The changed version of a module's file, if it has no errors of its own.
     fn new_module(&self, name: &ModuleName) -> Option<&ModuleVersion<M>> {
         match self.pending.stage(&FileKey::of(&File::Module(name.clone())))? {
             Stage::Module(module) => Some(module),
@@ -158,7 +158,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         self.fits.get(&pair).cloned().unwrap_or(Ok(()))
     }
 
-    /// Takes in what was compared.
+    /// Handles the results of comparisons.
     pub(super) fn compared(&mut self, fits: Vec<(Pair, Result<(), String>)>) {
         self.fits.extend(fits);
         (self.comparing, self.undecided) = (false, true);
@@ -178,8 +178,8 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         active.chain(added).collect()
     }
 
-    /// The versions that ask for more than the one before them, and than every module that uses them grants, and
-    /// that are not approved.
+    /// The versions that request more than the one before them, and more than every module that uses them grants,
+    /// and that are not approved.
     fn unapproved(&self, decision: &Decision<ComponentKey>) -> BTreeMap<FileKey, Waiting> {
         let modules = self.after(decision);
         let waiting = decision.apply.iter().filter_map(|subject| {
@@ -224,7 +224,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
                 (File::Component(_), Hold::Misfit(module, why)) => {
                     let module = FileKey::of(module).name();
                     let why = format!(
-                        "waits: it does not take the config of {module}: {why}; both change together once that file fits"
+                        "waits: it does not accept the config of {module}: {why}; both are activated together once that file matches"
                     );
                     self.refuse(&file, why, None);
                 }
@@ -232,7 +232,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         }
     }
 
-    /// All mistakes that a module's new file makes about components, as they are once this is active.
+    /// All errors of a module's new file concerning components, with the versions that will be active.
     fn ask_for_mistakes(
         &mut self,
         file: FileKey,
@@ -255,7 +255,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         self.actions.push(Action::Explain { file, load, module, components, why });
     }
 
-    /// Shows the mistakes of a module's file that still waits.
+    /// Shows the errors of a module's file that still waits.
     pub(super) fn explained(&mut self, file: &FileKey, load: LoadId, why: String) {
         if matches!(self.pending.stage(file), Some(Stage::Module(module)) if module.load == load) {
             self.refuse(file, why, None);

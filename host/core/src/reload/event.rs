@@ -1,4 +1,4 @@
-//! Everything that the reload is told.
+//! The events that the reload handles.
 
 use std::time::Duration;
 
@@ -8,115 +8,111 @@ use crate::event::DesiredState;
 use crate::id::{ModuleName, RequestId};
 use crate::probation::{Ending, User};
 
-/// What happened. `M` is the content of a module's file, `C` a compiled component.
+/// An event. `M` is the content of a module's file, `C` a compiled component.
 #[derive(Debug, Clone)]
 pub enum Event<M, C> {
-    /// The daemon starts: everything that is there is loaded at once.
+    /// The daemon starts: all present files are loaded immediately.
     Begin {
-        /// What lies in the folders.
+        /// The files in the folders.
         on_disk: OnDisk,
-        /// The start waits for modules and small components, for at most this long.
+        /// The longest time that the start waits for modules and small components.
         within: Duration,
     },
-    /// Time has passed.
+    /// Only time has passed.
     Tick,
     /// Something may have changed in the folders.
     Hint,
-    /// A person wants everything to be read again, by these settings from now on.
+    /// A user wants everything to be read again, with these settings from now on.
     LookNow {
-        /// Without a hint, look this often.
+        /// The interval of scans without a hint.
         rescan: Duration,
-        /// Other signatures are trusted than before: components that are not active are loaded again.
+        /// The trusted signatures have changed: components that are not active are loaded again.
         trust_changed: bool,
     },
-    /// Answers [`Action::Look`](super::Action::Look).
+    /// The answer to [`Action::Look`](super::Action::Look).
     Looked {
-        /// What lies in the folders.
+        /// The files in the folders.
         on_disk: OnDisk,
         /// Copied from the action.
         confirmed: bool,
     },
-    /// The folders could not be looked at.
+    /// The folders could not be read.
     NotLooked,
-    /// Answers [`Action::Load`](super::Action::Load).
+    /// The answer to [`Action::Load`](super::Action::Load).
     Loaded {
-        /// The file.
         file: FileKey,
         /// Copied from the action.
         load: LoadId,
-        /// What was loaded, or why nothing was.
+        /// The loaded content, or why it could not be loaded.
         loaded: Loaded<M, C>,
     },
-    /// Answers [`Action::Compare`](super::Action::Compare).
+    /// The answer to [`Action::Compare`](super::Action::Compare).
     Compared {
-        /// For each pair, whether the module's config fits the component; else why not.
+        /// For each pair, whether the module's config matches the component; otherwise why not.
         fits: Vec<(Pair, Result<(), String>)>,
     },
-    /// Answers [`Action::Explain`](super::Action::Explain).
+    /// The answer to [`Action::Explain`](super::Action::Explain).
     Explained {
-        /// The module's file.
         file: FileKey,
         /// Copied from the action.
         load: LoadId,
-        /// Its mistakes, in one sentence.
+        /// Its errors, in one sentence.
         why: String,
     },
-    /// Answers [`Action::Try`](super::Action::Try).
+    /// The answer to [`Action::Try`](super::Action::Try).
     Tried {
-        /// The component's file.
         file: FileKey,
         /// Copied from the action.
         load: LoadId,
-        /// How a run of the version before ends.
+        /// How a run of the previous version ends.
         before: Ending,
         /// How the run of the new version has ended.
         now: Ending,
     },
-    /// A checker has run.
+    /// A run of a checker has ended.
     Ran(Run),
-    /// Answers [`Action::Unload`](super::Action::Unload).
+    /// The answer to [`Action::Unload`](super::Action::Unload).
     Unloaded {
-        /// The module.
         module: ModuleName,
         /// What people wanted of it; nothing if that is not known.
         desired: Option<DesiredState>,
     },
-    /// A person approves a version that waits.
+    /// A user approves a version that waits.
     Approve {
         /// To be answered with [`Action::Answer`](super::Action::Answer).
         request: RequestId,
         /// `checkers/http`, or only `http`.
         name: String,
-        /// The digest of the version that the person looked at, if that is said.
+        /// The digest of the version that the user has inspected, if specified.
         seen: Option<String>,
-        /// Who, and from where.
+        /// The user and the origin.
         by: String,
     },
-    /// Answers [`Action::Write`](super::Action::Write) with a request.
+    /// The answer to [`Action::Write`](super::Action::Write) with a request.
     Written {
         /// Copied from the action.
         request: RequestId,
-        /// Whether the approvals are on disk; else why not.
+        /// Whether the approvals are on disk; otherwise why not.
         result: Result<(), String>,
     },
 }
 
-/// What came of loading a file.
+/// The result of loading a file.
 #[derive(Debug, Clone)]
 pub enum Loaded<M, C> {
-    /// A module's file; the error is its mistakes, in one sentence.
+    /// A module's file; the error contains its errors, in one sentence.
     Module(Result<ModuleFile<M>, String>),
-    /// A component's file.
+    /// The component, or why it is rejected.
     Component(Result<ComponentFile<C>, Refusal>),
 }
 
 /// Why a component's file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// It could not be read just now: it is read again soon.
+    /// It could not be read at this time: it will be read again soon.
     #[error("cannot be read: {0}")]
     Unreadable(String),
-    /// It is one of the versions that were not to be compiled.
+    /// It is one of the versions that must not be compiled.
     #[error("this version is in quarantine")]
     Quarantined {
         /// BLAKE3 of the file, in hexadecimal.
@@ -127,21 +123,19 @@ pub enum Refusal {
     Broken {
         /// BLAKE3 of the file, in hexadecimal.
         digest: String,
-        /// What happened.
+        /// Why it does not work.
         why: String,
     },
-    /// It may not run as it is there, whatever is in it.
+    /// It must not run under the present settings, whatever its content.
     #[error("{0}")]
     Unsuitable(String),
 }
 
-/// A version of a module's file, and a version of a component that it names; nothing if there is no such
-/// component.
+/// A version of a module's file, and a version of a component that it names; `None` if there is no such component.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pair {
     /// The load of the module's file.
     pub module: LoadId,
-    /// The component.
     pub component: ComponentKey,
     /// The load of the component.
     pub version: Option<LoadId>,
@@ -152,10 +146,10 @@ pub struct Pair {
 pub struct Run {
     /// The component that ran.
     pub component: ComponentKey,
-    /// Which version of it.
+    /// The digest of its version.
     pub digest: String,
-    /// The checker.
+    /// The checker that ran it.
     pub user: User,
-    /// How it ended.
+    /// How the run ended.
     pub ending: Ending,
 }

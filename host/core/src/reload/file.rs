@@ -1,4 +1,4 @@
-//! The files that are watched: where each lies, and what tells one version from another without reading it.
+//! The watched files: where each is, and how versions are distinguished without reading them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,24 +8,24 @@ use crate::change_set::File;
 use crate::id::{ComponentName, ModuleName};
 use crate::text::sentence;
 
-/// More files of its kind than this in a folder are not looked at.
+/// The maximum number of files of its kind in a folder; further ones are ignored.
 pub const MAX_FILES: usize = 4096;
 /// From this size on, in bytes, a component takes long to compile: the start does not wait for it.
 pub const LARGE: u64 = 2 << 20;
-/// Of a file's path that is shown, in bytes.
+/// The maximum length of a file's path that is shown, in bytes.
 const MAX_SHOWN: usize = 300;
 
 /// The two kinds of component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ComponentKind {
-    /// In `checkers/`.
+    /// A checker, in `checkers/`.
     Checker,
-    /// In `restart-scripts/`.
+    /// A restart script, in `restart-scripts/`.
     RestartScript,
 }
 
 impl ComponentKind {
-    /// The folder of such components, in the root.
+    /// The folder of such components, below the root.
     pub fn folder(self) -> &'static str {
         match self {
             Self::Checker => "checkers",
@@ -43,25 +43,25 @@ impl fmt::Display for ComponentKind {
     }
 }
 
-/// Which component: its folder and its name.
+/// A component: its folder and its name.
 pub type ComponentKey = (ComponentKind, ComponentName);
 
 /// The folders that are watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Folder {
-    /// `checkers/*.wasm`
+    /// The folder of `checkers/*.wasm`.
     Checkers,
-    /// `restart-scripts/*.wasm`
+    /// The folder of `restart-scripts/*.wasm`.
     RestartScripts,
-    /// `modules/*.toml`
+    /// The folder of `modules/*.toml`.
     Modules,
 }
 
 impl Folder {
-    /// All of them, components first: a module's file may need one that came with it.
+    /// All of them, components first: a module's file may need one that was added with it.
     pub const ALL: [Self; 3] = [Self::Checkers, Self::RestartScripts, Self::Modules];
 
-    /// Its name in the root.
+    /// Its name below the root.
     pub fn name(self) -> &'static str {
         match self {
             Self::Checkers => ComponentKind::Checker.folder(),
@@ -70,7 +70,7 @@ impl Folder {
         }
     }
 
-    /// What the names of its files end in.
+    /// The extension of its files.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Checkers | Self::RestartScripts => "wasm",
@@ -82,7 +82,6 @@ impl Folder {
 /// A file in one of the folders.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileKey {
-    /// Which folder.
     pub folder: Folder,
     /// The file's name without its extension.
     pub stem: String,
@@ -106,7 +105,7 @@ impl FileKey {
         Self { folder, stem: stem.to_owned() }
     }
 
-    /// The module or component that it describes; nothing if its name is not a valid one.
+    /// The module or component that it describes; `None` if its name is not valid.
     pub fn subject(&self) -> Option<File<ComponentKey>> {
         match self.folder {
             Folder::Modules => Some(File::Module(ModuleName::new(&self.stem).ok()?)),
@@ -114,7 +113,7 @@ impl FileKey {
         }
     }
 
-    /// The component that it is; nothing if it is a module's file, or its name is not a valid one.
+    /// The component that it is; `None` if it is a module's file, or its name is not valid.
     pub fn component(&self) -> Option<ComponentKey> {
         let kind = match self.folder {
             Folder::Modules => return None,
@@ -135,49 +134,50 @@ impl FileKey {
     }
 }
 
-/// What tells one version of a file from another without reading it.
+/// The metadata by which versions of a file are distinguished without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// Last change of the content, in nanoseconds after the Unix epoch.
+    /// Last change of the content, in nanoseconds since the Unix epoch.
     pub modified: i128,
-    /// Last change of the inode, in nanoseconds after the Unix epoch. Differs even if a program sets the time above back.
+    /// Last change of the inode, in nanoseconds since the Unix epoch. Differs even if a program sets the time above
+    /// back.
     pub changed: i128,
-    /// Differs when another file takes the place of this one.
+    /// The inode: differs when another file takes the place of this one.
     pub inode: u64,
-    /// The file system that it is on: inode numbers of another one are unrelated.
+    /// The device: inode numbers of another one are unrelated.
     pub device: u64,
-    /// Of the signature beside it, if there is one: inode, size and last change.
+    /// Inode, size and last change of the signature beside it, if there is one.
     pub signature: Option<(u64, u64, i128)>,
 }
 
-/// What is on disk at one moment.
+/// The files on disk at one moment.
 pub type Listing<K> = BTreeMap<K, Stamp>;
 
-/// What tells one folder from another that takes its place: its file system and its inode.
+/// The identity of a folder: its file system and its inode.
 pub type Identity = (u64, u64);
 
-/// Whether a folder is there, apart from its files.
+/// Whether a folder exists, apart from its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// This folder is there.
+    /// It exists, with this identity.
     There(Identity),
-    /// There is no folder.
+    /// The folder does not exist.
     Away,
-    /// It cannot be read at present (no descriptor left, a network that is away).
+    /// It cannot be read at present (no descriptor left, a network that is unavailable).
     Unreadable,
 }
 
-/// What a look at the disk has found.
+/// The result of a scan of the disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OnDisk {
-    /// Every file. In a folder that cannot be read, the files that were there before count as still there.
+    /// Every file. In a folder that cannot be read, the previous files count as present.
     pub files: Listing<FileKey>,
     /// The state of each folder.
     pub folders: BTreeMap<Folder, Standing>,
-    /// Folders that hold more files than are looked at.
+    /// Folders with more files than the maximum.
     pub overfull: BTreeSet<Folder>,
-    /// Links that lead nowhere. What was there before counts as still there.
+    /// Broken links. Their previous files count as present.
     pub dangling: BTreeSet<FileKey>,
 }

@@ -1,4 +1,4 @@
-//! Loaded: what to load, and what to make of the result.
+//! Loaded: what to load, and how to handle the result.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::moment::Moment;
 use crate::quarantine::Case;
 use crate::record::RecordKind;
 
-/// A file that cannot be read is read again after this long.
+/// The delay before a file that cannot be read is read again.
 pub(super) const READ_AGAIN: Duration = Duration::from_secs(1);
 
 impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
-    /// Loads a file that has changed. The results of earlier loads are dropped when they come.
+    /// Loads a file that has changed. Results of earlier loads are ignored.
     pub(super) fn load(&mut self, file: &FileKey) {
         self.rereading.remove(file);
         let load = self.next_load();
@@ -24,7 +24,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         self.ask_for_load(file, load);
     }
 
-    /// Loads a file once more, if it is still there.
+    /// Loads a file again, if it still exists.
     pub(super) fn load_again(&mut self, file: &FileKey) {
         if self.folders.known.contains_key(file) {
             self.load(file);
@@ -33,8 +33,8 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         }
     }
 
-    /// What a module's file needs besides components (a program, a folder) may be there now. Until that is
-    /// known, the file counts as mistaken.
+    /// Other things that a module's file needs (a program, a folder) may exist now. Until that is known, the file
+    /// counts as invalid.
     pub(super) fn reread_mistaken(&mut self) {
         for file in self.pending.files(|stage| matches!(stage, Stage::Mistaken)) {
             if self.folders.known.contains_key(&file) && !self.rereading.contains_key(&file) {
@@ -56,7 +56,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         self.actions.push(Action::Load { file: file.clone(), load, size, quarantined });
     }
 
-    /// Takes in what was loaded, unless the file has changed again since.
+    /// Handles the loaded content, unless the file has changed again since.
     pub(super) fn loaded(&mut self, file: &FileKey, load: LoadId, loaded: Loaded<M, C>) {
         let reread = self.rereading.get(file) == Some(&load);
         if reread {
@@ -86,20 +86,20 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         }
     }
 
-    /// Nothing if the file says what is active already.
+    /// `None` if the content is the active one.
     fn module_loaded(&mut self, load: LoadId, module: ModuleFile<M>) -> Option<Stage<M, C>> {
         let new = numbered(load, module);
         if let Some(active) = self.modules.get_mut(&new.file.name)
             && active.file.content == new.file.content
         {
-            // Where in the file something stands may differ.
+            // Positions in the file may differ.
             *active = new;
             return None;
         }
         Some(Stage::Module(new))
     }
 
-    /// Nothing if it is the version that is active already.
+    /// `None` if it is the active version.
     fn component_loaded(
         &mut self,
         file: &FileKey,
@@ -123,7 +123,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
             Refusal::Quarantined { digest } => {
                 match self.quarantine.holds(&file.name(), &digest, self.now).cloned() {
                     Some(case) => self.refuse_quarantined(file, case),
-                    // Its time has come meanwhile.
+                    // Its quarantine has ended in the meantime.
                     None => Stage::Refused { retry: Some(self.now) },
                 }
             }
@@ -155,7 +155,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         Stage::Refused { retry: Some(next) }
     }
 
-    /// Loads the files whose time has come.
+    /// Loads the files whose retry is due.
     pub(super) fn retry(&mut self, now: Moment) {
         for file in self.pending.due(now) {
             self.load_again(&file);

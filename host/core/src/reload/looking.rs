@@ -1,4 +1,4 @@
-//! Looked at, settled: when the folders are looked at, and what has changed there.
+//! Looked at, settled: when the folders are scanned, and what has changed there.
 
 use std::time::Duration;
 
@@ -9,37 +9,37 @@ use super::vanishing::{Missing, Vanishing};
 use super::{Action, Reload};
 use crate::moment::Moment;
 
-/// While something is changing, the folders are looked at again after this long: the file of a writer that
-/// pauses for longer is read in between, refused, and read again when the writer goes on.
+/// While something is changing, the folders are scanned again after this time: if a writer pauses for longer, its
+/// file is read in between, rejected, and read again when the writer continues.
 pub(super) const SETTLE: Duration = Duration::from_millis(120);
-/// However many hints there are, this long passes between two looks.
+/// The shortest time between two scans, however many hints there are.
 pub(super) const BREATH: Duration = Duration::from_millis(20);
 
-/// When the next look is due.
+/// When the next scan is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pace {
-    /// At the regular time.
+    /// After the regular interval.
     Regular,
-    /// Soon: there was a hint.
+    /// Soon, because there was a hint.
     Hinted,
-    /// Soon: something is changing.
+    /// Soon, because something is changing.
     Changing,
 }
 
-/// What was last seen of the folders.
+/// The result of the last scan of the folders.
 #[derive(Debug)]
 pub(super) struct Folders {
-    /// Without a hint, look this often.
+    /// The interval of scans without a hint.
     rescan: Duration,
     looked: Moment,
     pace: Pace,
     under_way: bool,
     /// The files that have been loaded or are being loaded.
     pub(super) known: Listing<FileKey>,
-    /// The files at the look before.
+    /// The files at the previous scan.
     before: Listing<FileKey>,
     vanishing: Vanishing,
-    /// Problems were shown after the last look.
+    /// Whether problems were shown after the last scan.
     has_problems: bool,
 }
 
@@ -57,7 +57,7 @@ impl Folders {
         }
     }
 
-    /// When to look next; nothing while a look is under way.
+    /// When to scan next; `None` during a scan.
     pub(super) fn next(&self) -> Option<Moment> {
         let wait = match self.pace {
             Pace::Regular => self.rescan,
@@ -67,7 +67,7 @@ impl Folders {
         (!self.under_way).then_some(self.looked + wait)
     }
 
-    /// Whether a hint makes the next look earlier.
+    /// Whether a hint makes the next scan earlier.
     pub(super) fn heeds_hints(&self) -> bool {
         self.pace == Pace::Regular && !self.under_way
     }
@@ -83,7 +83,7 @@ impl Folders {
         self.pace = if is_changing { Pace::Changing } else { Pace::Regular };
     }
 
-    /// Looks are regular from now on.
+    /// Scans are regular from now on.
     pub(super) fn begun(&mut self, now: Moment) {
         self.looked(false, now);
     }
@@ -95,8 +95,8 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         self.actions.push(Action::Look { confirmed });
     }
 
-    /// A person wants everything to be read again. Components that are active stay. If other signatures are
-    /// trusted, those that were refused may be good now, and those that wait may not be.
+    /// A user wants everything to be read again. Active components stay active. If the trusted signatures have
+    /// changed, components that were rejected may be valid now, and those that wait may no longer be.
     pub(super) fn look_now(&mut self, rescan: Duration, trust_changed: bool) {
         self.folders.rescan = rescan;
         if trust_changed {
@@ -114,7 +114,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         self.ask_for_look(true);
     }
 
-    /// At the start, files are loaded without waiting until they are the same at two looks.
+    /// At the start, files are loaded without waiting for two equal scans.
     pub(super) fn begin(&mut self, on_disk: OnDisk, now: Moment) {
         self.believe(&on_disk, false, now);
         let files: Vec<FileKey> = on_disk.files.keys().cloned().collect();
@@ -128,12 +128,12 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         self.folders.looked(false, now);
     }
 
-    /// Takes in what was found in the folders.
+    /// Handles the result of a scan.
     pub(super) fn looked(&mut self, on_disk: OnDisk, confirmed: bool, now: Moment) {
         let missing = self.believe(&on_disk, confirmed, now);
         let present = on_disk.files;
         let seen = look(&self.folders.known, &self.folders.before, &present);
-        // Files may have waited for one that came and went.
+        // Files may have waited for one that existed only briefly.
         self.undecided |= self.pending.iter().any(|(file, _)| !present.contains_key(file));
         let known = &self.folders.known;
         self.pending.retain(|file| known.contains_key(file) || present.contains_key(file));
@@ -145,7 +145,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
             self.folders.known.remove(file);
             self.remove(file, now);
         }
-        // A module that is renamed is removed first: its application is taken over, not started twice.
+        // A renamed module is removed first: its application is taken over, not started twice.
         let held = missing.held.contains(&Folder::Modules);
         for file in &seen.ready {
             if held && file.folder == Folder::Modules && !self.folders.known.contains_key(file) {
@@ -164,7 +164,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         self.folders.looked(is_changing, now);
     }
 
-    /// Decides which of the missing files are gone, and shows which are not believed to be.
+    /// Decides which of the missing files are gone, and shows those that may not have been removed.
     fn believe(&mut self, on_disk: &OnDisk, confirmed: bool, now: Moment) -> Missing {
         let folders = &mut self.folders;
         let mut missing = folders.vanishing.look(&folders.known, on_disk, confirmed, now);

@@ -1,4 +1,4 @@
-//! The files that have changed and are not active, and how far each has come.
+//! The files that have changed and are not active, and the stage of each.
 //!
 //! ```text
 //!             settled           read, compiled, described          fits, tried, approved
@@ -16,14 +16,14 @@ use super::version::{ComponentVersion, LoadId, ModuleVersion};
 use crate::change_set::{ChangedFile, File, Readiness};
 use crate::moment::Moment;
 
-/// How far a file has come.
+/// The stage of a file.
 #[derive(Debug)]
 pub(super) enum Stage<M, C> {
-    /// It differs from what is known, and is perhaps still being written.
+    /// It differs from what is known, and may still be being written.
     Writing,
     /// Being read, checked and compiled.
     Loading(LoadId),
-    /// A module's file without mistakes of its own.
+    /// A module's file without errors of its own.
     Module(ModuleVersion<M>),
     /// A component that could run.
     Component {
@@ -31,13 +31,13 @@ pub(super) enum Stage<M, C> {
         /// Its trial run has answered, or there is nothing to compare it with.
         tried: bool,
     },
-    /// Its trial run is under way.
+    /// Its trial run is in progress.
     Trying {
         component: ComponentVersion<C>,
         /// `its trial run for checker …`
         trial: String,
     },
-    /// A module's file with mistakes.
+    /// A module's file with errors.
     Mistaken,
     /// A component that cannot be used.
     Refused {
@@ -70,7 +70,7 @@ struct Item<M, C> {
     stage: Stage<M, C>,
 }
 
-/// All of them.
+/// All files that are not active.
 #[derive(Debug)]
 pub(super) struct Pending<M, C> {
     items: BTreeMap<FileKey, Item<M, C>>,
@@ -84,7 +84,7 @@ impl<M, C> Default for Pending<M, C> {
 }
 
 impl<M, C> Pending<M, C> {
-    /// A file has changed. It belongs together with the files that are on their way at this moment.
+    /// A file has changed. It is grouped with the files that are changing at this moment.
     pub(super) fn changed(&mut self, file: &FileKey, stage: Stage<M, C>) {
         if let Some(item) = self.items.get_mut(file) {
             item.stage = stage;
@@ -96,7 +96,7 @@ impl<M, C> Pending<M, C> {
         self.items.insert(file.clone(), Item { batch: self.batch, stage });
     }
 
-    /// These wait for each other.
+    /// Groups these files, so that they wait for each other.
     pub(super) fn together(&mut self, files: Vec<(FileKey, Stage<M, C>)>) {
         self.batch += 1;
         let items = files.into_iter().map(|(file, stage)| (file, Item { batch: self.batch, stage }));
@@ -111,7 +111,7 @@ impl<M, C> Pending<M, C> {
         }
     }
 
-    /// No other file waits for this one.
+    /// Ungroups this file: no other file waits for it.
     pub(super) fn separate(&mut self, file: &FileKey) {
         if let Some(item) = self.items.get_mut(file) {
             self.batch += 1;
@@ -119,7 +119,7 @@ impl<M, C> Pending<M, C> {
         }
     }
 
-    /// The next stage of a file that is still wanted.
+    /// Sets the next stage of a file that is still wanted.
     pub(super) fn advance(&mut self, file: &FileKey, stage: Stage<M, C>) {
         if let Some(item) = self.items.get_mut(file) {
             item.stage = stage;
@@ -151,7 +151,7 @@ impl<M, C> Pending<M, C> {
         self.iter().filter(|(_, stage)| is(stage)).map(|(file, _)| file.clone()).collect()
     }
 
-    /// Whether anything will come of a file without a further event from outside.
+    /// Whether the file can become active without another event from outside.
     pub(super) fn on_the_way(&self) -> bool {
         self.iter().any(|(_, stage)| stage.readiness() == Readiness::Coming)
     }
@@ -160,12 +160,12 @@ impl<M, C> Pending<M, C> {
         self.stage(file).is_some_and(|stage| stage.readiness() == Readiness::Coming)
     }
 
-    /// Files that are to be loaded again now.
+    /// Files whose retry is due.
     pub(super) fn due(&self, now: Moment) -> Vec<FileKey> {
         self.files(|stage| matches!(stage, Stage::Refused { retry: Some(at) } if *at <= now))
     }
 
-    /// When the first file is to be loaded again.
+    /// When the first retry is due.
     pub(super) fn next_due(&self) -> Option<Moment> {
         let retry = |(_, stage): (&FileKey, &Stage<M, C>)| match stage {
             Stage::Refused { retry } => *retry,
@@ -174,7 +174,7 @@ impl<M, C> Pending<M, C> {
         self.iter().filter_map(retry).min()
     }
 
-    /// As [`change_set`](crate::change_set) wants it. Files whose names are not valid concern no other file.
+    /// In the form for [`change_set`](crate::change_set). Files whose names are not valid concern no other file.
     pub(super) fn changes(
         &self,
         waiting: &BTreeMap<FileKey, Waiting>,
@@ -184,7 +184,7 @@ impl<M, C> Pending<M, C> {
                 Stage::Module(module) => module.file.names(),
                 _ => BTreeSet::new(),
             };
-            // A version that waits for approval becomes active as little as one that cannot be used.
+            // A version that waits for approval cannot become active either.
             let waits = waiting.contains_key(key);
             let readiness = if waits { Readiness::Bad } else { item.stage.readiness() };
             Some((key.subject()?, ChangedFile { batch: item.batch, readiness, names }))

@@ -1,4 +1,4 @@
-//! On probation, and what follows: a version stays, or is rolled back and quarantined.
+//! On probation, and after it: a version stays, or is rolled back and quarantined.
 //!
 //! The modules' files that became active together with it go back with it, and the other components on probation that
 //! came with those files: they may not take the config of a file that has gone back. All of them wait for the version
@@ -16,7 +16,7 @@ use super::{Action, Reload};
 use crate::change_set::File;
 
 impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
-    /// A checker has run.
+    /// A run of a checker has ended.
     pub(super) fn ran(&mut self, run: &Run) {
         let Some(active) = self.components.get_mut(&run.component) else { return };
         if active.conduct.ran(&run.digest, &run.user, &run.ending) {

@@ -1,8 +1,8 @@
-//! Runs of checkers that have ended and that the reload has not been told yet.
+//! Runs of checkers that have ended and have not been reported to the reload yet.
 //!
-//! Checkers run at any time and wait for nothing. However long it is until the reload takes the runs, only a
-//! bounded number is kept, and what the reload decides is the same as if it had been told each of them: of a
-//! version, the first runs of each checker count ([`RUNS`]), and the last one.
+//! Checkers run at any time and wait for nothing. However late the reload takes the runs, only a limited number is
+//! kept, and its decisions are the same as if each run had been reported: of a version, the first runs of each
+//! checker count ([`RUNS`]), and the last one.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::event::Run;
 use super::file::ComponentKey;
 use crate::probation::{Ending, RUNS, User};
 
-/// Of one checker, at most this many are kept, of all versions together.
+/// The maximum number for one checker, of all versions together.
 const MOST: usize = 32;
 
 /// Runs that have ended.
@@ -18,7 +18,7 @@ const MOST: usize = 32;
 pub struct Runs(BTreeMap<(ComponentKey, User), Vec<(String, Ending)>>);
 
 impl Runs {
-    /// A run has ended.
+    /// Adds a run that has ended.
     pub fn push(&mut self, run: Run) {
         let Run { component, digest, user, ending } = run;
         let runs = self.0.entry((component, user)).or_default();
@@ -29,7 +29,7 @@ impl Runs {
         runs.push((digest, ending));
     }
 
-    /// All of them, in the order in which each checker ran.
+    /// Takes all of them, in the order in which each checker ran.
     pub fn take(&mut self) -> Vec<Run> {
         let each = std::mem::take(&mut self.0).into_iter();
         let runs = each.flat_map(|((component, user), runs)| {
@@ -60,7 +60,7 @@ mod tests {
         }
     }
 
-    /// Version 2 has just taken the place of version 1, whose last run ended like this.
+    /// Version 2 has just replaced version 1, whose last run ended like this.
     fn replaced(broke: bool) -> Conduct {
         let mut conduct = Conduct::default();
         conduct.trusted("1");

@@ -5,20 +5,20 @@
 //!                         ▲ │
 //!                         └─┘ still being written
 //! ```
-//! Files that are missing are judged elsewhere: see [`Vanished`](crate::vanished::Vanished).
+//! Missing files are handled elsewhere: see [`Vanished`](crate::vanished::Vanished).
 
 use super::file::Listing;
 
-/// What a look at the folders says about the files that are there.
+/// The result of a scan for the files that exist.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Look<K> {
-    /// New or different, and the same as at the look before: can be read.
+    /// New or different, and unchanged since the previous scan: can be read.
     pub(super) ready: Vec<K>,
-    /// Different from the look before: perhaps still being written.
+    /// Different from the previous scan: may still be being written.
     pub(super) changing: Vec<K>,
 }
 
-/// Compares the present listing with the one before and with what is known.
+/// Compares the present listing with the previous one and with the known files.
 pub(super) fn look<K: Ord + Clone>(known: &Listing<K>, before: &Listing<K>, present: &Listing<K>) -> Look<K> {
     let (mut ready, mut changing) = (Vec::new(), Vec::new());
     for (file, stamp) in present {

@@ -1,4 +1,4 @@
-//! The way of a file, from the top to the bottom, on virtual time.
+//! The stages of a file, from first to last, on virtual time.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ fn a_file_goes_all_the_way_from_the_first_look_to_the_end_of_probation() {
     world.tell(Event::Hint);
     world.pass(looking::BREATH);
     assert_eq!(world.tasks(), 0);
-    // Settled: the same at two looks.
+    // Settled: the same in two scans.
     world.pass(looking::SETTLE);
     assert_eq!(world.tasks(), 1);
     // Loaded and decided: it is tried first.
@@ -154,7 +154,7 @@ fn a_version_that_relapses_is_rolled_back_with_the_file_it_came_with() {
     assert_eq!(world.activated.last(), Some(&vec!["1".to_owned(), "m".to_owned()]), "at one moment");
     assert_eq!(world.says(&checker("b")), "rolled back: checker `b` of module `m`: trapped");
     assert!(world.says(&module("m")).contains("changed together with checkers/b.wasm"), "{:?}", world.shown);
-    // A better version comes, and the module's file with it.
+    // A better version is added, and the module's file with it.
     world.drop_component("b", well(3));
     world.settle();
     assert_eq!((number(&world, "b"), world.shown.len()), (Some(3), 0));
@@ -231,7 +231,7 @@ fn a_component_that_takes_another_config_waits_for_the_modules_file() {
     world.drop_component("b", Component { takes: Some(7), ..well(2) });
     world.settle();
     assert_eq!(number(&world, "b"), Some(1));
-    assert!(world.says(&checker("b")).starts_with("waits: it does not take the config of modules/m.toml"));
+    assert!(world.says(&checker("b")).starts_with("waits: it does not accept the config of modules/m.toml"));
     world.drop_module("m", Says { config: 7, ..uses(&["b"]) });
     world.settle();
     assert_eq!((number(&world, "b"), world.shown.len()), (Some(2), 0));
@@ -255,7 +255,7 @@ fn a_version_that_asks_for_more_waits_for_a_person_or_for_a_grant() {
     assert_eq!(world.answers.pop().unwrap().unwrap().what, "checkers/b.wasm");
     assert_eq!((number(&world, "b"), world.shown.len()), (Some(2), 0));
     assert_eq!(count(&world, is_approval), 2, "that it waits, and that it was approved");
-    // The next version asks for the same.
+    // The next version requests the same.
     world.drop_component("b", asking(3));
     world.settle();
     assert_eq!(number(&world, "b"), Some(3));
@@ -326,8 +326,12 @@ fn modules_that_vanish_all_at_once_stay_active_until_a_person_confirms_it() {
     world.drop_module("new", uses(&["a"]));
     world.settle();
     assert_eq!(world.modules.keys().map(ModuleName::as_str).collect::<Vec<_>>(), ["m", "n"]);
-    assert!(world.problems[0].starts_with("2 files vanished from modules/ at once"), "{:?}", world.problems);
-    assert!(world.problems[1].ends_with("under other names: modules/new.toml"), "{:?}", world.problems);
+    assert!(
+        world.problems[0].starts_with("2 files disappeared from modules/ at once"),
+        "{:?}",
+        world.problems
+    );
+    assert!(world.problems[1].ends_with("with other names: modules/new.toml"), "{:?}", world.problems);
     world.tell(Event::LookNow { rescan: Duration::from_secs(5), trust_changed: false });
     assert_eq!(world.modules.keys().map(ModuleName::as_str).collect::<Vec<_>>(), ["new"]);
     assert_eq!(world.problems, Vec::<String>::new());

@@ -1,4 +1,4 @@
-//! Tried: one run of a new version before it becomes active, measured by the version before it.
+//! Tried: one run of a new version before it becomes active, compared with the previous version.
 
 use super::Reload;
 use super::action::{Action, Trial};
@@ -42,15 +42,16 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         begun
     }
 
-    /// The first user of an active component that a new version can be compared for: a checker whose last run has
-    /// answered and that is active, or a module that is active and has it as its restart script.
+    /// The first user of an active component that a new version can be compared for: an active checker whose last
+    /// run has answered, or an active module that has it as its restart script.
     fn comparable_user(
         &self,
         key: &ComponentKey,
         modules: &[&ModuleVersion<M>],
     ) -> Option<(ModuleVersion<M>, Option<CheckerName>)> {
         let active = self.components.get(key)?;
-        // A checker that comes with the new version has no memory to run with, and may have had another component.
+        // A checker that is added with the new version has no state to run with, and may have had another
+        // component.
         let has = |module: &ModuleVersion<M>, checker: &CheckerName| {
             let active = self.modules.get(&module.file.name);
             active.is_some_and(|active| {

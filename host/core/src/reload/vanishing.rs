@@ -1,4 +1,4 @@
-//! Which files are gone, of those that are missing, folder by folder.
+//! Which of the missing files are gone, folder by folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use super::file::{FileKey, Folder, Identity, Listing, MAX_FILES, OnDisk, Standin
 use crate::moment::Moment;
 use crate::vanished::{Doubt, FolderFound, Sight, Vanished};
 
-/// What is missing, and since when.
+/// Missing files, and since when they are missing.
 #[derive(Debug, Default)]
 pub(super) struct Vanishing {
     folders: BTreeMap<Folder, FolderState>,
@@ -14,14 +14,14 @@ pub(super) struct Vanishing {
 
 #[derive(Debug, Default)]
 struct FolderState {
-    /// Of the folder that all its files were last seen in.
+    /// The folder that all its files were last seen in.
     identity: Option<Identity>,
     vanished: Vanished<FileKey>,
-    /// The result of the last look.
+    /// The result of the last scan.
     last: Outcome,
 }
 
-/// The result of a look at one folder.
+/// The result of a scan of one folder.
 #[derive(Debug, Default, Clone)]
 struct Outcome {
     unsettled: bool,
@@ -29,46 +29,45 @@ struct Outcome {
     problems: Vec<Problem>,
 }
 
-/// The result of a look at all folders.
+/// The result of a scan of all folders.
 #[derive(Debug, Default)]
 pub(super) struct Missing {
-    /// These were removed.
+    /// The files that were removed.
     pub(super) gone: BTreeSet<FileKey>,
-    /// Folders of which it is not known yet, and soon will be.
+    /// Folders for which this is not known yet, but soon will be.
     pub(super) unsettled: BTreeSet<Folder>,
-    /// Folders of which it is not known yet, and may not be for some time.
+    /// Folders for which this is not known yet, and may not be for some time.
     pub(super) held: BTreeSet<Folder>,
-    /// What people should know of the folders.
+    /// Problems that operators should know about.
     pub(super) problems: Vec<Problem>,
 }
 
-/// What people should know of a folder.
+/// A problem with a folder that operators should know about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
     /// Files are missing, and do not seem to have been removed.
     Missing {
-        /// From this folder.
         folder: Folder,
-        /// Which, and until when they stay active.
+        /// The files, and how long they stay active.
         doubt: Doubt<FileKey>,
     },
-    /// New files are not loaded: they may be those that are missing, under other names.
+    /// New files are not loaded: they may be the missing ones under other names.
     HeldBack(Vec<FileKey>),
-    /// The folder holds more files than are looked at.
+    /// The folder holds more files than the maximum.
     Overfull(Folder),
-    /// A link leads nowhere.
+    /// A link is broken.
     Dangling(FileKey),
 }
 
 impl Problem {
-    /// For `status`. `at` writes a moment.
+    /// For `status`. `at` formats a moment.
     pub fn sentence(&self, at: impl Fn(Moment) -> String) -> String {
         match self {
             Self::Missing { folder, doubt } => doubt.sentence(folder.name(), at),
             Self::HeldBack(files) => {
                 let names: Vec<String> = files.iter().map(ToString::to_string).collect();
                 let names = names.join(", ");
-                format!("not loaded before that, for they may be the same under other names: {names}")
+                format!("not loaded until then, because they may be the same files with other names: {names}")
             }
             Self::Overfull(folder) => format!(
                 "{}/ has more files than are read ({MAX_FILES}): the first ones are active, the others are \
@@ -76,7 +75,7 @@ impl Problem {
                 folder.name()
             ),
             Self::Dangling(file) => format!(
-                "{file} is a link that leads nowhere (is a mount missing?): the previous file stays active; mount what \
+                "{file} is a broken link (is a mount missing?): the previous file stays active; mount what \
                  it leads to, or remove the link"
             ),
         }
@@ -84,7 +83,7 @@ impl Problem {
 }
 
 impl Vanishing {
-    /// `confirmed`: a person wants everything to be read again.
+    /// `confirmed`: a user wants everything to be read again.
     pub(super) fn look(
         &mut self,
         known: &Listing<FileKey>,
@@ -96,7 +95,7 @@ impl Vanishing {
         for (folder, standing) in &on_disk.folders {
             let state = self.folders.entry(*folder).or_default();
             if *standing == Standing::Unreadable {
-                // The folder was not seen: the result of the last look stays.
+                // The folder was not read: the result of the last scan stays.
                 missing.add(*folder, &state.last);
                 continue;
             }
@@ -145,7 +144,7 @@ impl Missing {
     }
 }
 
-/// New modules may be those that are missing, under other names.
+/// New modules may be the missing ones under other names.
 fn held_back(folder: Folder, known: &Listing<FileKey>, on_disk: &OnDisk) -> Option<Problem> {
     let new = on_disk.files.keys().filter(|file| file.folder == folder && !known.contains_key(*file));
     let new: Vec<FileKey> = new.cloned().collect();
@@ -197,8 +196,8 @@ mod tests {
         let all = vanishing.look(&known, &on_disk(THERE, &["d"]), false, NOW);
         assert_eq!((&all.held, all.unsettled.len(), all.gone.len()), (&modules, 0, 0));
         let said = sentences(&all);
-        assert!(said[0].starts_with("3 files vanished from modules/ at once"), "{said:?}");
-        assert!(said[1].ends_with("under other names: modules/d.toml"), "{said:?}");
+        assert!(said[0].starts_with("3 files disappeared from modules/ at once"), "{said:?}");
+        assert!(said[1].ends_with("with other names: modules/d.toml"), "{said:?}");
         let confirmed = vanishing.look(&known, &on_disk(THERE, &["d"]), true, NOW);
         assert_eq!((confirmed.held.len(), confirmed.gone.len()), (0, 3));
     }

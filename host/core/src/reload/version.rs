@@ -1,5 +1,5 @@
-//! What was loaded from a file. The machine decides by the facts here; the content itself it only compares
-//! and hands back.
+//! The content that was loaded from a file. The machine decides by the facts here; it only compares the content
+//! itself and passes it back.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,18 +8,17 @@ use super::file::ComponentKey;
 use crate::grant::{GrantRequest, Grants};
 use crate::id::{CheckerName, ModuleName};
 
-/// Numbers the loads of files, so that a result that is no longer wanted is recognized.
+/// Numbers the loads of files, so that outdated results are recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct LoadId(pub u64);
 
-/// A module's file without mistakes of its own.
+/// A module's file without errors of its own.
 #[derive(Debug, Clone)]
 pub struct ModuleFile<M> {
-    /// The module.
     pub name: ModuleName,
     /// The components that it names, the restart script first, then one for each checker.
     pub uses: Vec<Use>,
-    /// What the file says. Equal if two files say the same, apart from their names.
+    /// The content of the file. Equal if two files have the same content, apart from their names.
     pub content: M,
 }
 
@@ -29,7 +28,7 @@ impl<M> ModuleFile<M> {
         self.uses.iter().map(|its| its.component.clone()).collect()
     }
 
-    /// What it grants this component, each time it uses it.
+    /// The grants for this component, each time it is used.
     pub(super) fn grants<'s>(&'s self, component: &ComponentKey) -> impl Iterator<Item = &'s Grants> {
         self.uses.iter().filter(move |its| its.component == *component).map(|its| &*its.grants)
     }
@@ -38,11 +37,10 @@ impl<M> ModuleFile<M> {
 /// A component that a module names.
 #[derive(Debug, Clone)]
 pub struct Use {
-    /// Which component.
     pub component: ComponentKey,
-    /// The checker that runs it; nothing if it is the module's restart script.
+    /// The checker that runs it; `None` if it is the module's restart script.
     pub checker: Option<CheckerName>,
-    /// What the module grants it.
+    /// The grants that the module gives it.
     pub grants: Arc<Grants>,
 }
 
@@ -51,20 +49,19 @@ pub struct Use {
 pub struct ComponentFile<C> {
     /// BLAKE3 of the file, in hexadecimal.
     pub digest: String,
-    /// The version that it names itself.
+    /// The version in its own description.
     pub version: String,
-    /// What it asks for.
+    /// The grants that it requests.
     pub asks: Vec<GrantRequest>,
-    /// The compiled component.
     pub content: C,
 }
 
-/// Where an active component comes from.
+/// The origin of an active component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// It is part of the binary.
     Embedded,
-    /// It was dropped into the root.
+    /// It was added to the root.
     File,
 }
 

@@ -1,4 +1,4 @@
-//! Transcripts of simulated stories, told again.
+//! Transcripts of simulated stories, replayed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::simulation::tests::{cast, dies, plan, says, story, types};
 use crate::simulation::{Simulation, Turn};
 use crate::transcript::Input;
 
-/// What the core of a story was told.
+/// The input of the core in a story.
 fn lines(scenario: Scenario) -> Vec<Line> {
     let cast = cast();
     let mut simulation = Simulation::new(cast.clone(), scenario, 7);
@@ -145,7 +145,7 @@ fn with(lines: &[Line], change: impl FnOnce(&mut ModulePolicy)) -> WhatIf {
     what_if(Question { module: &cast.module, policy, checkpoint: None, lines })
 }
 
-/// What differs, a line each.
+/// The differences, one on each line.
 fn shown(what_if: &WhatIf) -> String {
     let begin = what_if.was.records.first().map_or(Moment::NEVER, |record| record.at);
     let line = |line: &ComparedRecord| {
@@ -173,7 +173,7 @@ fn with_the_same_policy_nothing_would_have_been_different() {
     assert!(apart < Duration::from_secs(1), "{apart:?}");
 }
 
-/// The same story, in which the first step waits for what the last run has left.
+/// The same story, in which the first step waits for leftovers of the last run.
 fn delayed(lines: Vec<Line>, by: Duration) -> Vec<Line> {
     let (mut replay, mut told, mut later) = (Replay::new(None), Vec::new(), Duration::ZERO);
     for line in lines {
@@ -200,7 +200,7 @@ fn delayed(lines: Vec<Line>, by: Duration) -> Vec<Line> {
 
 #[test]
 fn a_step_that_was_delayed_would_have_been_delayed_as_well() {
-    // Longer than the step itself may take.
+    // Longer than the time limit of the step itself.
     let lines = delayed(lines(story(300, vec![dies(100, Some(2))])), Duration::from_secs(40));
     let what_if = with(&lines, |_| {});
     assert!(shown(&what_if).contains("waiting for 1 process of the last run"), "{}", shown(&what_if));

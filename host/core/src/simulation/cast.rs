@@ -1,4 +1,4 @@
-//! What is simulated: a module, as far as a world without processes needs to know it.
+//! The simulated module, in the form for a world without processes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,53 +7,51 @@ use std::time::Duration;
 use crate::id::{CheckerName, CommandName, ModuleName, NodeName};
 use crate::policy::{self, CheckerKind, CheckerPolicy, ModulePolicy, OnDown};
 
-/// The module, and where it runs.
+/// The module, and its node.
 #[derive(Debug, Clone)]
 pub struct Cast {
-    /// The node's name.
     pub node: NodeName,
-    /// The module's.
     pub module: ModuleName,
-    /// What the core decides by.
+    /// The settings that the core decides by.
     pub policy: Arc<ModulePolicy>,
-    /// How its checkers look. All of the policy's are here.
+    /// How its checkers run. All of the policy's checkers are included.
     pub checkers: BTreeMap<CheckerName, Role>,
 }
 
-/// How one checker looks.
+/// How one checker runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role {
-    /// How often.
+    /// The interval of its runs.
     pub interval: Duration,
-    /// How long after the beginning of a watch that is in no hurry it looks for the first time.
+    /// The offset of its first run in a watch that is not eager.
     pub first: Duration,
-    /// At what.
+    /// The kind of resource that it observes.
     pub sees: Sees,
 }
 
-/// What a checker looks at.
+/// What a checker observes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sees {
-    /// The process of a kept command: hears at once that it starts or ends.
+    /// The process of a kept command: its start and end are noticed immediately.
     Kept {
-        /// Which command.
+        /// The name of the command.
         command: CommandName,
-        /// Fewer is a fail.
+        /// Fewer processes than this are a fail.
         at_least: u32,
     },
-    /// Processes found by what they are: sees an end at once, and a start soon.
+    /// Processes found by their properties: an end is noticed immediately, and a start soon.
     Processes {
-        /// As a sentence names them: `` `nginx` ``.
+        /// As they are named in a sentence: `` `nginx` ``.
         label: String,
-        /// Fewer is a fail.
+        /// Fewer processes than this are a fail.
         at_least: u32,
     },
-    /// Whatever a component looks at.
+    /// The resource of a component.
     Component,
 }
 
 impl Role {
-    /// From the beginning of one run to the beginning of the next, as in the daemon.
+    /// The time from the beginning of one run to the beginning of the next, as in the daemon.
     pub(super) fn pace(&self, eager: bool, waited: Duration) -> Duration {
         let kind = match self.sees {
             Sees::Component => CheckerKind::Component,
@@ -64,8 +62,7 @@ impl Role {
 }
 
 impl Cast {
-    /// Checkers of a simulation always answer, also where their runs are left out: nobody waits for
-    /// them in vain.
+    /// Checkers of a simulation always answer, even where their runs are skipped: no observation is overdue.
     pub(super) fn with_checkers_that_answer(mut self) -> Self {
         for checker in Arc::make_mut(&mut self.policy).checkers.values_mut() {
             checker.patience = Duration::MAX;
@@ -77,14 +74,14 @@ impl Cast {
         Some((self.checkers.get(checker)?, self.policy.checkers.get(checker)?))
     }
 
-    /// What a checker of this module looks at that is not part of the application is there, unless
-    /// the scenario says otherwise.
+    /// Resources of this module's checkers that are not part of the application are available, unless the scenario
+    /// says otherwise.
     pub(super) fn is_of_application(&self, checker: &CheckerName) -> bool {
         self.policy.checkers.get(checker).is_some_and(|policy| policy.on_down != OnDown::Wait)
     }
 
-    /// Whether a checker looks at what the application serves, which it does not while a prerequisite
-    /// is away. What only notifies looks at other things, such as a disk.
+    /// Whether a checker observes the service of the application, which does not work while a prerequisite is
+    /// unavailable. Checkers that only notify observe other things, such as a disk.
     pub(super) fn needs_prerequisites(&self, checker: &CheckerName) -> bool {
         let on_down = self.policy.checkers.get(checker).map(|policy| policy.on_down);
         matches!(on_down, Some(OnDown::Restart | OnDown::Stop | OnDown::Out))

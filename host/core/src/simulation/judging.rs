@@ -1,4 +1,4 @@
-//! Whether what happened is what was expected.
+//! Compares the results with the expectations.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::record::RecordKind;
 use super::report::{EntryKind, Outcome, Report, Sample};
 use super::scenario::{Expectation, Expected, Look};
 
-/// What became of one expectation.
+/// The outcome of one expectation.
 pub(super) fn judge(report: &Report, expectation: &Expectation) -> Outcome {
     let (expected, instead) = match &expectation.what {
         Expected::At(at, look) => {
@@ -35,7 +35,7 @@ pub(super) fn judge(report: &Report, expectation: &Expectation) -> Outcome {
     Outcome { line: expectation.line, expected, instead }
 }
 
-/// A time of the scenario as people read it: `+1m 30s`.
+/// A time of the scenario in a readable form: `+1m 30s`.
 pub fn offset(at: Duration) -> String {
     format!("+{}", if at.is_zero() { "0s".to_owned() } else { plain(at) })
 }
@@ -54,7 +54,7 @@ fn restarts(count: u32) -> String {
     if count == 1 { "1 automatic restart".to_owned() } else { format!("{count} automatic restarts") }
 }
 
-/// How it was, in the words in which something else was expected.
+/// The actual state, in the words of the expectation.
 fn was(sample: &Sample, look: &Look) -> String {
     let was = Look {
         state: look.state.map(|_| sample.state),

@@ -1,4 +1,4 @@
-//! What is going to happen, in its order.
+//! Future events, in their order.
 
 use std::collections::BTreeMap;
 
@@ -6,30 +6,29 @@ use crate::id::{AttemptId, CheckerName, CommandName};
 use crate::moment::Moment;
 use crate::plan::{Plan, PlanError};
 
-/// Something that is going to happen.
 #[derive(Debug)]
 pub(super) enum Item {
     /// A checker's next run by its schedule, unless that has changed since.
     Run { checker: CheckerName, serial: u64 },
-    /// A process checker sees something between two runs.
+    /// A process checker has another result between two runs.
     News { checker: CheckerName, serial: u64 },
     /// The restart script has answered.
     Answer { attempt: AttemptId, plan: Result<Plan, PlanError> },
-    /// A step comes to its end, unless it was given up.
+    /// A step completes, unless it was abandoned.
     StepEnds { attempt: AttemptId, step: usize },
     /// A kept process ends, unless it has ended before.
     ProcessEnds { command: CommandName, pid: u32, how: String },
-    /// Likewise, one in the background.
+    /// A process in the background ends, unless it has ended before.
     BackgroundEnds { pid: u32 },
-    /// What the scenario says happens.
+    /// An event of the scenario.
     Happens(usize),
-    /// It is over.
+    /// An event of the scenario ends.
     IsOver(usize),
-    /// The application serves from here on: checkers see something else.
+    /// The application serves from here on: checkers have other results.
     Serves,
 }
 
-/// Of what happens at the same time, what was planned first happens first.
+/// Of events at the same time, the one that was planned first comes first.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     runs: BTreeMap<(Moment, u64), Item>,

@@ -1,4 +1,4 @@
-//! What came of a simulation.
+//! The result of a simulation.
 
 use std::time::Duration;
 
@@ -10,49 +10,48 @@ use crate::state::StateName;
 use super::judging;
 use super::scenario::{Expectation, Look};
 
-/// The whole of it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
     /// What happened, in its order.
     pub timeline: Vec<TimelineEntry>,
     /// In short.
     pub summary: Summary,
-    /// What was expected, in the order of the scenario.
+    /// The expectations, in the order of the scenario.
     pub outcomes: Vec<Outcome>,
-    /// How it could be seen to be, whenever that changed; the first at the beginning.
+    /// The visible state, whenever it changed; the first one is at the beginning.
     pub(super) samples: Vec<Sample>,
-    /// Every state that was entered, if only for a moment.
+    /// Every state that was entered, even if only for a moment.
     pub(super) entered: Vec<(Duration, StateName)>,
     restarts: u32,
 }
 
-/// Something that happened.
+/// An entry of the timeline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TimelineEntry {
     /// When, from the scenario's beginning.
     pub at: Duration,
-    /// What.
+    /// The event of the entry.
     pub kind: EntryKind,
 }
 
-/// What can be told.
+/// The kinds of entries.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EntryKind {
-    /// The scenario made it happen.
+    /// An event of the scenario.
     Scenario(String),
-    /// The core wrote it down, as it does in the journal.
+    /// A record of the core, as in the journal.
     Record(RecordKind),
-    /// What the load balancer is told has changed.
+    /// The health answer has changed.
     Health {
-        /// To this.
+        /// The new health answer.
         ready: bool,
-        /// Why.
+        /// The reason for the answer.
         reason: String,
     },
 }
 
 impl EntryKind {
-    /// One sentence.
+    /// The entry as one sentence.
     pub fn sentence(&self) -> String {
         match self {
             Self::Scenario(text) => text.clone(),
@@ -63,42 +62,41 @@ impl EntryKind {
     }
 }
 
-/// In short.
+/// The result in numbers.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Summary {
-    /// How it was at the beginning.
+    /// The state at the beginning.
     pub begin: Option<Seen>,
-    /// How it was at the end.
+    /// The state at the end.
     pub end: Option<Seen>,
-    /// How long it was simulated.
     pub lasted: Duration,
-    /// How long the load balancer was told no, in all.
+    /// The total time with a negative health answer.
     pub not_ready: Duration,
-    /// Automatic restarts in all.
+    /// The total number of automatic restarts.
     pub restarts: u32,
-    /// Runs of checkers, the ones included that were left out because they saw nothing new.
+    /// Runs of checkers, including those that were skipped because nothing had changed.
     pub runs: u64,
 }
 
-/// How a module could be seen to be.
+/// The visible state of a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// Its state.
+    /// The state of the module.
     pub state: StateName,
-    /// What the load balancer is told.
+    /// The health answer at that time.
     pub ready: bool,
-    /// Why.
+    /// The reason for the state.
     pub reason: String,
 }
 
-/// What became of an expectation.
+/// The outcome of an expectation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// Its line in the scenario's file; 0 if it is in none.
     pub line: usize,
-    /// What was expected, in words.
+    /// The expectation in words.
     pub expected: String,
-    /// What was instead, if it was not so.
+    /// The actual state, if it differs.
     pub instead: Option<String>,
 }
 
@@ -124,7 +122,7 @@ impl Sample {
 }
 
 impl Report {
-    /// Whether all is as expected.
+    /// Whether all expectations are met.
     pub fn is_as_expected(&self) -> bool {
         self.outcomes.iter().all(|outcome| outcome.instead.is_none())
     }
@@ -152,7 +150,7 @@ impl Report {
         self.timeline.push(entry);
     }
 
-    /// Takes down how the module is to be seen now.
+    /// Records the present visible state.
     pub(super) fn look(&mut self, module: &ModuleView, at: Duration) {
         let (state, ready, restarts) = (module.state, module.ready, self.restarts);
         let last = self.samples.last();

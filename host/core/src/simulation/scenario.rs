@@ -1,4 +1,4 @@
-//! What happens in a simulation, what it is made of, and what is expected of it.
+//! The events of a simulation, its initial state, and its expectations.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,132 +8,131 @@ use crate::id::{CheckerName, CommandName};
 use crate::observation::Status;
 use crate::state::StateName;
 
-/// A story to be played. All times are from its beginning.
+/// A scenario for a simulation. All times are relative to its beginning.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
-    /// How long it is.
+    /// The duration of the scenario.
     pub lasts: Duration,
-    /// How the module is when it begins.
+    /// The initial state of the module.
     pub start: Start,
-    /// From the start of the application until it serves.
+    /// The time from the start of the application until it serves.
     pub warm_up: Duration,
-    /// What happens.
+    /// The events of the scenario.
     pub happenings: Vec<Happening>,
-    /// How commands behave; those not named here do what they should.
+    /// The behaviour of commands; those not named here work.
     pub commands: BTreeMap<CommandName, Behaviour>,
-    /// What must come of it.
     pub expectations: Vec<Expectation>,
 }
 
-/// How a module is when a scenario begins.
+/// The initial state of a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// It is up, if its checkers let it.
+    /// It is up, if its checkers pass.
     Running,
-    /// A person has stopped it.
+    /// A user has stopped it.
     Stopped,
     /// The host has just booted: the application should run, and does not yet.
     Boot,
 }
 
-/// Something that happens.
+/// An event of the scenario.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Happening {
-    /// When.
+    /// The time since the beginning.
     pub at: Duration,
-    /// For how long; without it, for good.
+    /// The duration; without one, it is permanent.
     pub lasts: Option<Duration>,
-    /// What.
+    /// The kind of event.
     pub what: What,
 }
 
-/// What can happen.
+/// The kinds of events.
 #[derive(Debug, Clone, PartialEq)]
 pub enum What {
-    /// A checker says something, whatever there is to see.
+    /// A checker has this result, whatever the state of its resource.
     Says {
-        /// Which.
+        /// The name of the checker.
         checker: CheckerName,
-        /// Its outcome.
+        /// The status of its result.
         status: Status,
-        /// Its sentence.
+        /// The summary of its result.
         summary: String,
     },
-    /// The application of a command ends: a kept one, or what a command left in the background.
-    /// One that lasts meets each process that is started meanwhile.
+    /// The application of a command ends: a kept one, or what a command left in the background. With a duration, it
+    /// applies to each process that is started in this time.
     Ends {
-        /// Which.
+        /// The name of the command.
         command: CommandName,
-        /// How.
+        /// How the process ends.
         how: End,
     },
-    /// A person types a command.
+    /// A user gives a command.
     Command(Command),
 }
 
 /// How a process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// By SIGKILL.
+    /// It is killed with SIGKILL.
     Killed,
     /// By itself, with this exit code.
     Exits(i32),
 }
 
-/// How a command behaves.
+/// The behaviour of a command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Behaviour {
-    /// Until a command that is run has ended, or one that is kept has been started.
+    /// The time until a command has ended, or a kept one has been started.
     pub takes: Option<Duration>,
-    /// How it fails.
+    /// The error with which it fails.
     pub fails: Option<String>,
-    /// It fails so many times, and then works; without it, always.
+    /// It fails this many times, and then works; without it, always.
     pub times: Option<u32>,
     /// From the request that a kept process end (a signal, a `stop` command) to its end.
     pub ends_in: Option<Duration>,
-    /// What it makes of an application in the background, where its name does not say so.
+    /// Its effect on an application in the background, where its name does not determine it.
     pub then: Option<Then>,
 }
 
-/// What a command that is run to its end makes of the application.
+/// The effect of a command on the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
     /// It runs, in the background.
     Running,
-    /// It runs no more.
+    /// It does not run any more.
     Stopped,
 }
 
-/// Something that must be so.
+/// An expected result of the scenario.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expectation {
     /// Its line in the scenario's file, from 1; 0 if it is in none.
     pub line: usize,
-    /// What.
+    /// The condition to be met.
     pub what: Expected,
 }
 
-/// What can be expected.
+/// The kinds of conditions.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expected {
-    /// The module is like this, after all that happens at that time.
+    /// The module has this state, after all events of that time.
     At(Duration, Look),
-    /// The module is like this at some time between the two.
+    /// The module has this state at some time between the two.
     Within(Duration, Duration, Look),
-    /// It never is in this state.
+    /// It is never in this state.
     Never(StateName),
-    /// There are not more automatic restarts in all.
+    /// The total number of automatic restarts is at most this.
     RestartsAtMost(u32),
-    /// It is not longer out of the load balancer in all.
+    /// The total time out of the load balancer is at most this.
     NotReadyAtMost(Duration),
 }
 
-/// How a module is to be. What is not named may be anything.
+/// The expected state of a module. Omitted parts may be anything.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Look {
-    /// Its state.
+    /// The expected state of the module.
     pub state: Option<StateName>,
-    /// What the load balancer is told.
+    /// The expected health answer.
     pub ready: Option<bool>,
     /// Automatic restarts since the beginning.
     pub restarts: Option<u32>,

@@ -1,4 +1,4 @@
-//! When checkers look: as the daemon paces them.
+//! When checkers run: with the pacing of the daemon.
 //!
 //! ```text
 //!   Watch ──▶ runs by its schedule ──Unwatch──▶ gone
@@ -16,13 +16,13 @@ use crate::observation::{Observation, Status};
 use super::cast::{Cast, Sees};
 use super::queue::{Item, Queue};
 
-/// How soon processes are seen that are looked for by what they are.
+/// How soon processes are noticed that are found by their properties.
 const STARTED: Duration = Duration::from_millis(250);
 /// The same while they are expected to start.
 const STARTED_EAGER: Duration = Duration::from_millis(50);
-/// So many runs a restart script is told, and some.
+/// More runs than a request to a restart script includes.
 const TOLD: u64 = 12;
-/// As many unknowns as a verdict outlives.
+/// The number of unknown results after which a verdict is still valid.
 const UNKNOWNS: u32 = 3;
 
 #[derive(Debug)]
@@ -36,7 +36,7 @@ struct Sight {
     /// Fails may count from here on that did not before.
     grace_until: Moment,
     last: Option<(Status, String, usize)>,
-    /// So many runs in a row saw the same.
+    /// The number of equal results in a row.
     same: u64,
 }
 
@@ -46,11 +46,11 @@ pub(super) struct Sights {
     by_checker: BTreeMap<CheckerName, Sight>,
     serial: u64,
     left_out: u64,
-    /// Every single run is played.
+    /// Whether every single run is simulated.
     whole: bool,
 }
 
-/// What of an observation makes it another one.
+/// The part of an observation that makes it different from others.
 fn gist(seen: &Observation) -> (Status, String, usize) {
     (seen.status, seen.summary.clone(), seen.processes.len())
 }
@@ -97,7 +97,7 @@ impl Sights {
         self.by_checker.remove(checker);
     }
 
-    /// Whether this is something that the checker has not seen before, between two runs.
+    /// Whether the checker has another result now, between two runs.
     pub(super) fn is_news(&self, checker: &CheckerName, serial: u64, seen: &Observation) -> bool {
         let sight = self.by_checker.get(checker).filter(|sight| sight.serial == serial);
         sight.is_some_and(|sight| sight.last.as_ref() != Some(&gist(seen)))
@@ -125,7 +125,7 @@ impl Sights {
         true
     }
 
-    /// Counts what was seen. Returns the watch that it belongs to.
+    /// Counts a result. Returns the watch that it belongs to.
     pub(super) fn saw(&mut self, checker: &CheckerName, seen: &Observation) -> Option<Generation> {
         let sight = self.by_checker.get_mut(checker)?;
         let graced = seen.at < sight.grace_until;
@@ -136,20 +136,20 @@ impl Sights {
             (sight.last, sight.same) = (Some(seen), 1);
         }
         if !graced && sight.grace_until != Moment::NEVER {
-            // From this run on it counts: only now begins what can be left out.
+            // From this run on it counts: skipping can begin only now.
             (sight.grace_until, sight.same) = (Moment::NEVER, 1);
         }
         Some(sight.generation)
     }
 
-    /// Something has changed that checkers may see.
+    /// Something has changed that checkers may notice.
     pub(super) fn unsettle(&mut self) {
         for sight in self.by_checker.values_mut() {
             sight.same = 0;
         }
     }
 
-    /// Process checkers among `whom` see at once, or soon, that processes have started or ended.
+    /// Process checkers among `whom` notice immediately, or soon, that processes have started or ended.
     pub(super) fn wake(
         &self,
         cast: &Cast,
@@ -169,8 +169,8 @@ impl Sights {
         }
     }
 
-    /// Leaves out runs that see what the ones before them saw. So many are played before anything
-    /// happens that whatever looks back at them finds them.
+    /// Skips runs that repeat the previous results. Enough of them are simulated before any event that everything
+    /// that looks back at them finds them.
     pub(super) fn leave_out_quiet_runs(&mut self, cast: &Cast, until: Moment, queue: &mut Queue) {
         let settles = |name: &CheckerName| {
             let fall_and_rise = |t: &crate::policy::Thresholds| {
@@ -210,13 +210,13 @@ impl Sights {
         self.whole = true;
     }
 
-    /// So many runs were left out.
+    /// The number of runs that were skipped.
     pub(super) fn left_out(&self) -> u64 {
         self.left_out
     }
 }
 
-/// What has become of processes.
+/// What has happened to processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ProcessChange {
     Started,

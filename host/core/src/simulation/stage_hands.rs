@@ -1,5 +1,5 @@
-//! Steps in a world without processes: they take what the scenario says, and do
-//! to the world what they would do.
+//! Steps in a world without processes: they take the time that the scenario says, and have the effects that they
+//! would have.
 //!
 //! ```text
 //!   RunStep ──▶ under way ──its time is over, or who it waits for has ended──▶ StepEnded
@@ -22,18 +22,18 @@ use super::scenario::{Behaviour, End, Then};
 use super::sight::ProcessChange;
 use super::world::by_name;
 
-/// A command that is run.
+/// The default duration of a command.
 const RUN: Duration = Duration::from_millis(100);
-/// A kept command that is started.
+/// The default time until a kept command has been started.
 const KEEP: Duration = Duration::from_millis(20);
-/// From a signal, or a `stop` command, to the end.
+/// The default time from a signal, or a `stop` command, to the end.
 const ENDING: Duration = Duration::from_millis(100);
-/// From SIGKILL to the end.
+/// The time from SIGKILL to the end.
 const KILLED: Duration = Duration::from_millis(5);
-/// What is to end soon after its start lives so long.
+/// The lifetime of a process that is to end soon after its start.
 const DOOMED: Duration = Duration::from_millis(200);
 
-/// What is under way.
+/// The steps in progress.
 #[derive(Debug, Default)]
 pub(super) struct StageHands {
     work: BTreeMap<(AttemptId, usize), Work>,
@@ -55,7 +55,7 @@ impl StageHands {
         self.work.remove(&(attempt, step));
     }
 
-    /// How the command fails this time, if it does.
+    /// The error of the command this time, if it fails.
     fn failure(&mut self, command: &CommandName, behaviour: &Behaviour) -> Option<StepError> {
         let why = StepError::Reported(behaviour.fails.clone()?);
         let count = self.failures.entry(command.clone()).or_default();
@@ -89,7 +89,7 @@ impl Simulation {
                 }
                 return;
             }
-            // The core's own.
+            // These steps belong to the core.
             StepAction::AwaitChecker(..) | StepAction::Pause(_) => return,
         };
         self.hands.work.insert((attempt, step), work);
@@ -134,7 +134,7 @@ impl Simulation {
         (Work::Keep(command, failure.map_or(Ok(()), Err)), takes)
     }
 
-    /// Carries out what the step does at its end, and tells the core.
+    /// Applies the effects of a step at its end, and informs the core.
     pub(super) fn end_step(&mut self, attempt: AttemptId, step: usize) {
         let Some(work) = self.hands.work.remove(&(attempt, step)) else { return };
         let result = match work {
@@ -166,7 +166,7 @@ impl Simulation {
         pid
     }
 
-    /// What a command that was run makes of the application.
+    /// The effect of a command on the application.
     fn has_run(&mut self, command: &CommandName) {
         let then = self.behaviour(command).then.or_else(|| by_name(command));
         match then {
@@ -191,7 +191,7 @@ impl Simulation {
         }
     }
 
-    /// Returns whether anybody got it.
+    /// Returns whether there was a process to receive it.
     fn signal(&mut self, target: &Target, signal: Signal) -> bool {
         let commands = self.commands_of(target);
         let background = self.background_of(target);
@@ -208,7 +208,7 @@ impl Simulation {
         !commands.is_empty() || background.is_some()
     }
 
-    /// A kept process ends some time after it was asked to. SIGKILL waits for nobody.
+    /// A kept process ends some time after it was asked to. SIGKILL ends it immediately.
     fn ask_to_end(&mut self, command: &CommandName, signal: Option<Signal>) {
         let Some(pid) = self.world.pid(command) else { return };
         let (takes, how) = match signal {
@@ -230,7 +230,7 @@ impl Simulation {
         self.queue.push(self.now + patience, Item::StepEnds { attempt, step: 0 });
     }
 
-    /// What of the application still runs, as far as the host would see it.
+    /// What of the application still runs, as the host would see it.
     fn left(&self) -> Option<StepError> {
         if let Some(command) = self.world.running().first() {
             let pid = self.world.pid(command).unwrap_or(0);
@@ -241,7 +241,7 @@ impl Simulation {
         Some(StepError::StillRuns { what: "it".to_owned(), pid })
     }
 
-    /// Whether a process checker takes the background for the application.
+    /// Whether a process checker matches the background processes.
     fn background_is_looked_at(&self) -> bool {
         self.cast.checkers.iter().any(|(name, role)| {
             let restarts = self.cast.policy.checkers.get(name).is_some_and(|c| c.on_down == OnDown::Restart);
@@ -263,7 +263,7 @@ impl Simulation {
         }
     }
 
-    /// Those who wait for an end are told.
+    /// Completes the steps that wait for an end.
     pub(super) fn tell_who_waits(&mut self) {
         let waits = self.hands.work.iter().filter_map(|(key, work)| match work {
             Work::Await(target) if !self.target_lives(target) => Some(*key),
@@ -283,7 +283,7 @@ impl Simulation {
         !self.commands_of(target).is_empty() || self.background_of(target).is_some()
     }
 
-    /// The kept commands of a target that run.
+    /// The running kept commands of a target.
     fn commands_of(&self, target: &Target) -> Vec<CommandName> {
         let only = |command: &CommandName| match self.world.pid(command) {
             Some(_) => vec![command.clone()],

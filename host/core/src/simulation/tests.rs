@@ -1,4 +1,4 @@
-//! Stories, and what comes of them.
+//! Stories, and their results.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -106,7 +106,7 @@ fn step(action: StepAction, on_failure: OnFailure) -> Step {
     Step { action, timeout: seconds(10), on_failure }
 }
 
-/// What the standard restart script answers.
+/// The answer of the standard restart script.
 pub(crate) fn plan(cast: &Cast, question: &Question) -> Plan {
     let keeps = cast.kept().next().is_some();
     let run = |command: &str| StepAction::Run { command: name(command), arguments: Vec::new() };
@@ -381,11 +381,11 @@ fn expectations_are_met_or_it_is_said_what_was_instead() {
 
 #[test]
 fn more_than_a_simulation_takes_in_is_a_clear_error() {
-    // Never settled: the checker sees another thing each time.
+    // It never settles: the checker has another result each time.
     let happenings = (0..80_000).map(|n| says(n, "page", Status::Warn, None)).collect();
     let error = play_out(&cast(), &story(100_000, happenings), 1).unwrap_err();
     assert!(error.entries >= super::MAX_ENTRIES && error.turns < MAX_TURNS, "{error:?}");
-    assert!(error.to_string().starts_with("too much happens: after 13h 53m of the scenario"), "{error}");
+    assert!(error.to_string().starts_with("too many events: after 13h 53m of the scenario"), "{error}");
 }
 
 fn checker() -> impl Strategy<Value = CheckerName> {

@@ -1,6 +1,5 @@
-//! What there is for checkers to see: processes that were started and have
-//! ended, an application that serves some time after its start, and what the
-//! scenario lets checkers say.
+//! The resources that checkers observe: processes that were started and have ended, an application that serves some
+//! time after its start, and results that the scenario sets.
 //!
 //! ```text
 //!   Never ──start──▶ Running ──ends──▶ Ended ──start──▶ Running      (each kept command)
@@ -8,7 +7,7 @@
 //!                       ▼
 //!                     serves: with all that is kept, and what runs in the background
 //! ```
-//! While a prerequisite is away the application runs on and serves nobody.
+//! While a prerequisite is unavailable, the application runs but does not serve.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,7 +19,7 @@ use crate::observation::{Observation, ProcessFact, Status};
 use super::cast::{Cast, Sees};
 use super::scenario::{End, Scenario, Start, Then};
 
-/// The first process of a world has this id.
+/// The id of the first process of a world.
 const FIRST_PID: u32 = 1001;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +31,7 @@ pub(super) enum Kept {
 
 #[derive(Debug)]
 struct Word {
-    /// Which happening it comes from.
+    /// The event that it comes from.
     of: usize,
     status: Status,
     summary: String,
@@ -41,20 +40,20 @@ struct Word {
 #[derive(Debug)]
 pub(super) struct World {
     kept: BTreeMap<CommandName, Kept>,
-    /// Is there an application in the background?
+    /// The state of an application in the background.
     background: Background,
     warm_up: Duration,
     serves_from: Moment,
     next_pid: u32,
     words: BTreeMap<CheckerName, Word>,
-    /// What is started of these ends soon, by which happening and how.
+    /// Processes of these commands end soon after their start, by this event and in this way.
     doomed: BTreeMap<CommandName, (usize, End)>,
 }
 
-/// An application that is in the background, not kept.
+/// An application that runs in the background and is not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Background {
-    /// There is none.
+    /// There is no such application.
     None,
     /// It does not run.
     Ended,
@@ -62,7 +61,7 @@ enum Background {
     Runs(u32),
 }
 
-/// What a command makes of an application in the background, if its name says so.
+/// The effect of a command on an application in the background, if its name determines it.
 pub(super) fn by_name(command: &CommandName) -> Option<Then> {
     match command.as_str() {
         "start" => Some(Then::Running),
@@ -107,7 +106,7 @@ impl World {
         self.next_pid - 1
     }
 
-    /// Starts a kept command, unless it runs. Returns its process, and whether it is a new one.
+    /// Starts a kept command, unless it is running. Returns its process, and whether it is a new one.
     pub(super) fn start(&mut self, command: &CommandName, now: Moment) -> (u32, bool) {
         if let Some(Kept::Running(pid)) = self.kept.get(command) {
             return (*pid, false);
@@ -146,12 +145,12 @@ impl World {
         self.background != Background::Ended && self.kept.keys().all(|command| self.pid(command).is_some())
     }
 
-    /// From when on the application serves, if it runs.
+    /// When the application begins to serve, if it runs.
     pub(super) fn serves_from(&self) -> Option<Moment> {
         self.runs().then_some(self.serves_from)
     }
 
-    /// Returns whether this very process lived until now.
+    /// Returns whether exactly this process lived until now.
     pub(super) fn end(&mut self, command: &CommandName, pid: u32, how: String) -> bool {
         let lived = self.pid(command) == Some(pid);
         if lived {
@@ -168,7 +167,7 @@ impl World {
         lived
     }
 
-    /// The application of a command ends at once. Returns whether there was any.
+    /// The application of a command ends immediately. Returns whether there was any.
     pub(super) fn strike(&mut self, command: &CommandName, how: End) -> bool {
         match (self.pid(command), self.background_pid()) {
             (Some(pid), _) => self.end(command, pid, how.by_itself()),
@@ -177,7 +176,7 @@ impl World {
         }
     }
 
-    /// What is started of the command from now on ends soon.
+    /// Processes that are started of the command from now on end soon.
     pub(super) fn doom(&mut self, command: &CommandName, of: usize, how: End) {
         self.doomed.insert(command.clone(), (of, how));
     }
@@ -199,23 +198,26 @@ impl World {
             None => format!("`{command}` does not run: there is nothing to end"),
         };
         match lasts {
-            Some(lasts) => format!("{now}; for {} whatever is started of it ends so too", plain(lasts)),
+            Some(lasts) => format!(
+                "{now}; for {} every process of it that is started ends in the same way",
+                plain(lasts)
+            ),
             None => now,
         }
     }
 
-    /// From now on the checker says this.
+    /// From now on the checker has this result.
     pub(super) fn say(&mut self, checker: &CheckerName, of: usize, status: Status, summary: String) {
         self.words.insert(checker.clone(), Word { of, status, summary });
     }
 
-    /// It says what it sees again, unless it was told something else since.
+    /// It has its own result again, unless another one was set since.
     pub(super) fn hush(&mut self, checker: &CheckerName, of: usize) -> bool {
         let own = self.words.get(checker).is_some_and(|word| word.of == of);
         own && self.words.remove(checker).is_some()
     }
 
-    /// What a run of the checker sees now.
+    /// The present result of the checker.
     pub(super) fn observe(&self, cast: &Cast, checker: &CheckerName, now: Moment) -> Observation {
         if let Some(word) = self.words.get(checker) {
             return Observation::new(word.status, word.summary.clone(), now);
@@ -241,7 +243,7 @@ impl World {
         if ended && status == Status::Fail { observation.of_an_end() } else { observation }
     }
 
-    /// A prerequisite that is away: the scenario lets its checker fail.
+    /// Whether the prerequisite is unavailable: the scenario lets its checker fail.
     fn away<'c>(&self, cast: &'c Cast) -> Option<&'c CheckerName> {
         let away = |checker: &&CheckerName| {
             let says = self.words.get(*checker).map(|word| word.status);
@@ -289,7 +291,7 @@ impl World {
                 (Status::Pass, summary, facts)
             }
             None if at_least == 0 => {
-                (Status::Pass, format!("no process {label} is running, as it may be"), facts)
+                (Status::Pass, format!("no process {label} is running, which is allowed"), facts)
             }
             None => (Status::Fail, format!("no process {label} is running"), facts),
         }
@@ -301,7 +303,7 @@ fn well() -> (Status, String, Vec<ProcessFact>) {
 }
 
 impl End {
-    /// The same of a process that was not asked to end: no exit code is a good end then.
+    /// The same for a process that was not asked to exit: then no exit code is a success.
     fn by_itself(self) -> String {
         match self {
             Self::Exits(0) => "ended by itself with exit code 0".to_owned(),

@@ -1,22 +1,21 @@
-//! Which of the last runs failed, for a checker that is down after so many fails among so many runs.
+//! Which of the last runs failed, for a checker that is down after M fails in the last N runs.
 
 use serde::{Deserialize, Serialize};
 
-/// The last runs, the latest in the lowest bit; a bit that is set is a fail.
+/// The last runs, the latest in the lowest bit; a set bit is a fail.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Window(u64);
 
-/// So many runs are looked back at, at most.
+/// The maximum number of runs that are remembered.
 pub(super) const MOST: u32 = 60;
 
 impl Window {
-    /// Takes one run in.
     pub(super) fn push(&mut self, failed: bool) {
         self.0 = (self.0 << 1) | u64::from(failed);
     }
 
-    /// The same so often.
+    /// Adds the same run several times.
     pub(super) fn repeat(&mut self, failed: bool, times: u64) {
         for _ in 0..times.min(u64::BITS.into()) {
             self.push(failed);

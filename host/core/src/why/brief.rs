@@ -1,26 +1,26 @@
-//! What led to it in a few lines: what was repeated is told once, and what was already said is left out.
+//! The story of a module in a few lines: repetitions are combined, and what was already said is omitted.
 
 use super::{Link, Role};
 
 /// The story of a module in a few lines.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Brief {
-    /// The latest last.
+    /// Ordered by time, the latest last.
     pub lines: Vec<BriefLine>,
-    /// So many links of the chain are in none of them.
+    /// The number of links of the chain that are in none of them.
     pub left_out: usize,
 }
 
-/// One line. It stands for one link of the chain, or for several that say the same.
+/// One line. It stands for one link of the chain, or for several equal ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BriefLine {
-    /// The place of the first of them in the chain.
+    /// The index of the first of them in the chain.
     pub first: usize,
-    /// The place of the last of them in the chain.
+    /// The index of the last of them in the chain.
     pub last: usize,
-    /// So many links say it.
+    /// The number of links that it stands for.
     pub times: usize,
-    /// As the latest of them has it, without what is said elsewhere.
+    /// The text of the latest of them, without what is said elsewhere.
     pub text: String,
 }
 
@@ -31,7 +31,7 @@ struct Group {
     pattern: Vec<String>,
 }
 
-/// At most `most` lines of `chain`. `said` is on the same page already.
+/// At most `most` lines of `chain`. `said` is already on the same page.
 pub fn brief(said: &str, chain: &[Link], most: usize) -> Brief {
     let mut groups: Vec<Group> = Vec::new();
     for (place, link) in chain.iter().enumerate() {
@@ -46,7 +46,7 @@ pub fn brief(said: &str, chain: &[Link], most: usize) -> Brief {
             groups.push(Group { line, role, pattern });
         }
     }
-    // Of what matters equally the latest counts, but of incidents the first: it began there.
+    // Of equally important ones the latest counts, but of incidents the first: it was the beginning.
     groups.sort_by_key(|Group { line, role, .. }| {
         let (rank, first) = (rank(*role, &line.text), line.first);
         (rank, if *role == Role::Incident { first } else { chain.len() - first })
@@ -56,7 +56,7 @@ pub fn brief(said: &str, chain: &[Link], most: usize) -> Brief {
     let told: usize = groups.iter().map(|group| group.line.times).sum();
     let mut said = vec![said.to_owned()];
     let shorter = |Group { line, role, .. }: Group| {
-        // What it began with, and what a person said, is told whole.
+        // The first link and users' commands are shown in full.
         let whole = matches!(role, Role::Incident | Role::Command);
         let text = if whole { line.text.clone() } else { without(&line.text, &said) };
         said.push(line.text.clone());
@@ -65,7 +65,7 @@ pub fn brief(said: &str, chain: &[Link], most: usize) -> Brief {
     Brief { lines: groups.into_iter().map(shorter).collect(), left_out: chain.len() - told }
 }
 
-/// How much a link tells, the most first.
+/// The importance of a link's role, the most important first.
 fn rank(role: Role, text: &str) -> u8 {
     match role {
         Role::Command => 0,
@@ -81,13 +81,13 @@ fn rank(role: Role, text: &str) -> u8 {
     }
 }
 
-/// Stands for a number in which texts that say the same may differ.
+/// Stands for a number in which equal texts may differ.
 const NUMBER: &str = "#";
 
-/// What the texts of links have in common that become one line. A name in backticks and a number that means
-/// something, such as the status of an answer, are part of it; process ids, durations and counts are not.
+/// The common part of the texts of links that become one line. A name in backticks and a significant number, such
+/// as the status of an answer, are part of it; process ids, durations and counts are not.
 fn pattern(link: &Link) -> Vec<String> {
-    // Each incident and each command is told in its own words.
+    // Each incident and each command is shown in its own words.
     if matches!(link.role, Role::Incident | Role::Command) {
         return vec![link.text.clone()];
     }
@@ -116,7 +116,7 @@ fn bare(word: &str) -> &str {
     word.trim_matches(['(', ')', ',', ':', ';', '.'])
 }
 
-/// Whether a word is a process id, a duration or a count, by the words beside it.
+/// Whether a word is a process id, a duration or a count, according to the adjacent words.
 fn varies(before: &str, word: &str, after: &str) -> bool {
     const BEFORE: [&str; 6] = ["pid", "process", "number", "try", "attempt", "of"];
     const AFTER: [&str; 6] = ["of", "time", "times", "tries", "automatic", "processes"];
@@ -128,7 +128,7 @@ fn varies(before: &str, word: &str, after: &str) -> bool {
     !unit.is_empty() || BEFORE.contains(&before) || AFTER.contains(&after)
 }
 
-/// `text` up to the first part of it that is said already. Its beginning always stays.
+/// `text` up to the first part of it that is already said. Its beginning always stays.
 fn without(text: &str, said: &[String]) -> String {
     let parts = text.match_indices(": ").map(|(at, sign)| (at, at + sign.len()));
     let known = |tail: &str| tail.len() > 8 && said.iter().any(|earlier| earlier.contains(tail));
@@ -151,7 +151,7 @@ mod tests {
         brief.lines.iter().map(|line| line.text.as_str()).collect()
     }
 
-    /// An incident with two restarts, as the journal tells it.
+    /// An incident with two restarts, as the journal records it.
     fn story() -> Vec<Link> {
         vec![
             link(1, Role::Observation, "checker `cart` saw fail: answered 500 (3 times)"),

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Says what was asked, so that tests can see it.
+/// Answers with the request itself, so that tests can check it.
 #[expect(clippy::unnecessary_wraps, reason = "it stands for what may have no answer yet")]
 fn echo(question: Question<'_>) -> Option<HealthAnswer> {
     Some(match question {
@@ -18,7 +18,7 @@ fn echo(question: Question<'_>) -> Option<HealthAnswer> {
     })
 }
 
-/// Receives the pieces one after the other, as long as there is more to receive.
+/// Receives the pieces one after the other, as long as more is expected.
 fn talk<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (String, Next) {
     let mut conversation = Conversation::default();
     let mut all = Vec::new();
@@ -176,7 +176,7 @@ fn a_request_that_comes_byte_by_byte_is_answered_once_it_is_whole() {
     }
 }
 
-/// Pieces of requests, good and bad, in any order.
+/// Pieces of requests, valid and invalid, in any order.
 fn anything() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         4 => proptest::sample::select(vec![
@@ -220,12 +220,12 @@ proptest! {
     }
 }
 
-/// Any bytes in any pieces: whole answers, a refusal or nothing; and never a yes from one who says no.
+/// Any bytes in any pieces: complete answers, a rejection or nothing; and never a 200 if the answer is 503.
 fn converse(bytes: &[u8]) {
     let refuse = |_: Question<'_>| {
         Some(HealthAnswer { code: Code::Unavailable, body: Body::Plain("no\n".into()), degraded: false })
     };
-    // The first byte says how long the pieces are.
+    // The first byte determines the length of the pieces.
     let length = bytes.first().map_or(1, |byte| usize::from(*byte).max(1));
     let (mut conversation, mut output) = (Conversation::default(), Vec::new());
     'talk: for piece in bytes.get(1..).unwrap_or_default().chunks(length) {

@@ -1,4 +1,4 @@
-//! Turn by turn: who is served how much before others are.
+//! Iteration by iteration: how much each connection is served before others are.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -28,7 +28,7 @@ struct Bench {
     address: SocketAddr,
 }
 
-/// A client, and how many answers it has had.
+/// A client, and the number of its answers.
 struct Client {
     stream: TcpStream,
     answers: usize,
@@ -73,7 +73,7 @@ impl Bench {
 }
 
 impl Client {
-    /// Takes the answers that are there.
+    /// Receives the answers that have arrived.
     fn take(&mut self) -> usize {
         let mut bytes = vec![0; 1 << 20];
         while let Ok(length @ 1..) = self.stream.read(&mut bytes) {
@@ -110,7 +110,7 @@ fn a_probe_is_answered_in_the_turn_in_which_it_comes_whatever_others_ask() {
     }
     let before: usize = greedy.iter_mut().map(Client::take).sum();
     assert!(before > 0 && before < GREEDY * EACH / 2, "they are at it: {before}");
-    // One on a connection that is kept, and one on a new one.
+    // One on a kept connection, and one on a new one.
     kept.stream.write_all(REQUEST).unwrap();
     let mut new = bench.client(1);
     bench.turn();
@@ -127,7 +127,7 @@ fn a_connection_that_is_ended_while_it_queues_leaves_the_queue() {
         bench.turn();
         let event_loop = &mut bench.event_loop;
         assert!(event_loop.unfinished.len() >= 3, "they queue in round {round}");
-        // Ended to make room, by a failure, and because their time is over.
+        // Closed to make room, after a failure, and because their time is over.
         assert!(event_loop.let_quietest_go());
         let queued = event_loop.unfinished[0];
         event_loop.close(queued);

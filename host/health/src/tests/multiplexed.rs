@@ -1,4 +1,4 @@
-//! HTTP/2, gRPC's health protocol and TLS, by hyper's own client.
+//! HTTP/2, gRPC's health protocol and TLS, tested with hyper's own client.
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -50,7 +50,7 @@ async fn call(client: &mut Client, procedure: &str, service: &str) -> Response<I
     client.send_request(request.body(Full::from(message)).unwrap()).await.unwrap()
 }
 
-/// The status of the call, and the one of the service if there is one.
+/// The status of the call, and that of the service if there is one.
 async fn check(client: &mut Client, service: &str) -> (String, Option<u8>) {
     let response = call(client, "Check", service).await;
     let at_once = response.headers().get("grpc-status").cloned();
@@ -168,7 +168,7 @@ async fn a_question_that_has_no_answer_yet_waits_for_one() {
     let (checked, listed) = (ask("Check"), ask("List"));
     let mut other = client.clone();
     let plain = tokio::spawn(async move { say(&mut other, Method::GET, "/health/nothing").await.0 });
-    // What never waits is asked behind them, on the same connection: its answer shows that they have arrived.
+    // A request that never waits follows on the same connection: its answer shows that the others have arrived.
     tokio::task::yield_now().await;
     assert_eq!(say(&mut client.clone(), Method::GET, "/elsewhere").await.0, StatusCode::NOT_FOUND);
     assert!(!checked.is_finished() && !listed.is_finished() && !plain.is_finished());
@@ -213,7 +213,7 @@ async fn of_too_many_connections_the_quietest_is_closed() {
     assert_eq!(check(others.last_mut().unwrap(), "db").await.1, Some(SERVING));
 }
 
-/// A server with a certificate for `localhost`, and what trusts it.
+/// A server with a certificate for `localhost`, and a client that trusts it.
 fn secure() -> (Fixture, rustls::ClientConfig, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let files = PairFiles { certificate: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
@@ -238,7 +238,7 @@ async fn tls_is_spoken_on_the_same_port_with_http1_and_http2() {
     let (fixture, mut client, _folder) = secure();
     assert_eq!(fixture.status("/health/web"), 200);
     let name = ServerName::try_from("localhost").unwrap();
-    // Without a word about the protocol the first bytes tell.
+    // Without negotiation, the first bytes determine the protocol.
     let connector = tokio_rustls::TlsConnector::from(Arc::new(client.clone()));
     let mut silent = over(connector.connect(name.clone(), fixture.stream().await).await.unwrap()).await;
     assert_eq!(check(&mut silent, "web").await.1, Some(SERVING));

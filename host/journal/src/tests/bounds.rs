@@ -1,4 +1,4 @@
-//! What is too old or too much goes, the oldest first.
+//! Old or excess data is removed, the oldest first.
 
 use super::*;
 use crate::prune::Pruning;
@@ -134,7 +134,7 @@ fn the_index_is_merged_in_small_steps_while_records_come_and_go() {
             .collect();
         store.write(Batch { records: &records, ..Batch::default() }).unwrap();
     }
-    // By itself it merges never; so it is we who did, or there are sixty segments.
+    // SQLite by itself never merges; so it was the journal, or there are sixty segments.
     assert_eq!(number(&store, "SELECT v FROM sought_config WHERE k = 'automerge'"), 0);
     assert!(number(&store, "SELECT count(DISTINCT segid) FROM sought_idx") < 30);
     let young = JournalSpec::default();

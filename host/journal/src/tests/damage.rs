@@ -4,7 +4,7 @@ use std::io::{Seek as _, SeekFrom, Write as _};
 
 use super::*;
 
-/// Makes something of a good file.
+/// Damages a good file.
 type Harm = fn(&Path);
 
 fn schema_version(file: &Path, version: i64) {
@@ -75,7 +75,7 @@ async fn a_page_that_is_found_damaged_later_costs_no_record_that_is_at_hand() {
     let (journal, mut notices) = world.open();
     assert!(journal.health().problems().is_empty(), "it is good as far as one looks at the start");
     journal.flush().await;
-    // Somebody reads that far.
+    // A query reads that far.
     let found = journal.records(RecordQuery { limit: 10_000, ..RecordQuery::default() }).await.unwrap();
     assert!(found.len() >= LATEST, "{}", found.len());
     let note = notices.recv().await.unwrap();
@@ -91,7 +91,7 @@ async fn a_page_that_is_found_damaged_later_costs_no_record_that_is_at_hand() {
 async fn a_file_that_somebody_removes_is_written_anew_with_all_that_was_in_it() {
     let world = World::new();
     let (journal, mut notices) = world.open();
-    // More than is at hand in memory.
+    // More than are in memory.
     let before = LATEST as u64 + 3;
     world.write(&journal, before);
     journal.flush().await;
@@ -119,7 +119,7 @@ async fn what_is_said_to_be_written_outlives_a_daemon_whose_file_or_folder_was_r
         } else {
             fs::remove_dir_all(&folder).unwrap();
         }
-        // Nobody has looked yet: the next batch finds it out before it is acknowledged.
+        // It has not been noticed yet: the next batch notices it before it is acknowledged.
         world.write(&journal, 1);
         journal.flush().await;
         // As if the daemon were killed here.
@@ -179,7 +179,7 @@ async fn a_replaced_file_is_set_aside_with_its_own_log() {
     let (journal, mut notices) = world.open();
     world.write(&journal, 3);
     journal.flush().await;
-    // Each in one instant, and the log first: the journal's thread may look at any time.
+    // Each in one instant, and the log first: the journal's thread may check at any time.
     for (part, content) in [("journal.db-wal", "its log"), ("journal.db", "somebody else's")] {
         let other = world.file().with_file_name("other");
         fs::write(&other, content).unwrap();
@@ -195,7 +195,7 @@ async fn a_replaced_file_is_set_aside_with_its_own_log() {
     journal.end().await;
 }
 
-/// What another program finds in the file.
+/// The records that another program finds in the file.
 fn written(world: &World) -> Vec<i64> {
     let connection = Connection::open(world.file()).unwrap();
     let mut statement = connection.prepare("SELECT seq FROM records ORDER BY seq").unwrap();
@@ -210,7 +210,7 @@ async fn a_disk_that_refuses_delays_nobody_and_gets_all_that_waited() {
     journal.flush().await;
     let lock = Connection::open(world.file()).unwrap();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
-    // Whoever waited for the disk here would wait for ever.
+    // A caller that waited for the disk here would wait forever.
     world.write(&journal, 100);
     eventually("it is told", || journal.health().failing.is_some()).await;
     let problems = journal.health().problems();
@@ -279,13 +279,13 @@ async fn a_full_disk_on_a_file_system_of_its_own_is_survived_and_caught_up_with(
     let (journal, _notices) = world.open();
     world.write(&journal, 10);
     journal.flush().await;
-    // Whatever is left.
+    // Everything that is left.
     let filler = state.join("filler");
     let mut file = fs::File::create(&filler).unwrap();
     while file.write_all(&[0; 4096]).is_ok() {}
     drop(file);
     let mut written = 10;
-    // The log ahead of the file may have room of its own for a while.
+    // The write-ahead log may have some space left for a while.
     for _ in 0..200 {
         world.write(&journal, 100);
         written += 100;
@@ -309,7 +309,7 @@ struct Mounted(PathBuf);
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        // A file that is open keeps it there until its journal has let go.
+        // An open file keeps it busy until its journal has been closed.
         let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
@@ -326,12 +326,12 @@ async fn an_index_for_searching_that_is_damaged_is_begun_anew_and_costs_no_recor
     drop(file);
     let (journal, mut notices) = world.open();
     journal.flush().await;
-    // Somebody searches: what is at hand does not do for all of it.
+    // A search: the records in memory do not suffice for it.
     let search = Some("message".to_owned());
     let query = RecordQuery { search, limit: 10_000, ..RecordQuery::default() };
     drop(journal.records(query.clone()).await);
     let note = notices.recv().await.unwrap();
-    assert!(note.contains("begun anew: no record is lost"), "{note}");
+    assert!(note.contains("rebuilt: no record is lost"), "{note}");
     assert_eq!(world.files("journal.db.damaged-"), Vec::<String>::new());
     world.write(&journal, 1);
     journal.flush().await;

@@ -1,4 +1,4 @@
-//! What the core was told, as it lies in the file: the archive reads it with the program's own words, these tests row by row.
+//! The core's input in the file: the archive deserialises it, these tests compare it row by row.
 
 use std::ops::RangeInclusive;
 
@@ -11,7 +11,7 @@ use super::*;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Numbered<T> {
     id: u64,
-    /// Which start of the daemon it belongs to.
+    /// The daemon's start that it belongs to.
     boot: i64,
     row: T,
 }
@@ -29,7 +29,7 @@ pub(super) fn rows(world: &World, ids: RangeInclusive<u64>) -> Vec<Numbered<Inpu
     statement.query_map(range, read).unwrap().collect::<rusqlite::Result<_>>().unwrap()
 }
 
-/// The last checkpoint that has no input behind `input` in it.
+/// The last checkpoint that includes no input after `input`.
 fn checkpoint_before(world: &World, input: u64) -> Option<Numbered<Checkpoint>> {
     let connection = Connection::open(world.file()).unwrap();
     let sql = "SELECT id, boot, at, input, body FROM checkpoints WHERE input <= ?1

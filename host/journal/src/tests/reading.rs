@@ -1,10 +1,9 @@
-//! Records are found by what is asked, wherever they are.
+//! Records are found by every query, wherever they are stored.
 
 use super::*;
 use bellwether_testing::long::is_long;
 
-/// The same journal in two states: all records in the file and too many to be
-/// at hand, or all of them in memory only.
+/// The same journal in two states: all records in the file and too many for memory, or all of them in memory only.
 async fn worlds() -> [(World, Journal, Option<Connection>); 2] {
     let (written, waiting) = (World::new(), World::new());
     let of_file = written.journal();
@@ -13,7 +12,7 @@ async fn worlds() -> [(World, Journal, Option<Connection>); 2] {
     of_file.flush().await;
     let of_memory = waiting.journal();
     of_memory.flush().await;
-    // Somebody else writes, so that the journal cannot.
+    // Another program writes, so that the journal cannot.
     let lock = Connection::open(waiting.file()).unwrap();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     fill(&waiting, &of_memory);
@@ -68,10 +67,10 @@ async fn found(journal: &Journal, query: RecordQuery) -> Vec<u64> {
     journal.records(query).await.unwrap().iter().map(|entry| entry.seq).collect()
 }
 
-/// Texts that share their three-letter parts without being alike.
+/// Texts that share their three-letter parts without being equal.
 const ALIKE: [&str; 5] = ["it has started", "starte, rted", "tarted STARTED", "st%rted", "up"];
 
-/// These, again and again.
+/// Writes these texts repeatedly, with these numbers.
 fn write_alike(world: &World, journal: &Journal, seqs: std::ops::RangeInclusive<u64>) {
     for seq in seqs {
         let text = ALIKE[usize::try_from(seq % 5).unwrap()];
@@ -100,7 +99,7 @@ async fn a_search_finds_what_reading_every_text_would_find_before_and_after_the_
     write_alike(&world, &journal, first..=first + 59);
     journal.end().await;
     let journal = world.journal();
-    // Nothing of what is searched is at hand any more, and `web` has more than is looked through.
+    // None of the matching records is in memory any more, and `web` has more than are scanned.
     world.write(&journal, 2_200);
     journal.flush().await;
     let all = found(&journal, RecordQuery { limit: 1_000_000, ..RecordQuery::default() }).await;
@@ -137,7 +136,7 @@ async fn a_search_finds_what_reading_every_text_would_find_before_and_after_the_
 async fn while_it_is_written_nothing_is_missing_and_nothing_doubled() {
     let world = World::new();
     let journal = world.journal();
-    // From the twelfth on there are more than are at hand. All are read each time.
+    // From the twelfth on there are more than fit into memory. All are read each time.
     let times = if is_long() { 50 } else { 20 };
     for _ in 0..times {
         world.write(&journal, 200);
@@ -154,7 +153,7 @@ async fn old_records_are_shown_by_the_wall_clock_of_then() {
     world.write(&journal, 1);
     let written = journal.records(RecordQuery { limit: 1, ..RecordQuery::default() }).await.unwrap();
     journal.end().await;
-    // The file says it, not the time line of whoever reads.
+    // The file contains it; the time line of the reader does not matter.
     let file = Connection::open(world.file()).unwrap();
     file.execute_batch("UPDATE records SET wall = wall - 7200000000").unwrap();
     let journal = world.journal();

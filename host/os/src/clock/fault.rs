@@ -1,4 +1,4 @@
-//! Clocks that are set and machines that are suspended, for tests of the whole daemon.
+//! Simulates clocks that are set and machines that are suspended, for tests of the whole daemon.
 //!
 //! Only in a debug build on Unix, and only where `BELLWETHER_FAULT_CLOCK` names a file with two numbers:
 //! the microseconds by which the wall clock is off, and those that the machine was suspended for.

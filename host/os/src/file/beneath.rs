@@ -6,9 +6,8 @@
 //!     ▼                                                        ▼ anything else
 //!   refused                                                  refused
 //! ```
-//! What was looked at is what is opened: it is opened by its descriptor, never
-//! by its path again. A pipe without a writer, a device or a socket is not
-//! opened at all, because already opening it may wait or do something.
+//! The object that was checked is the one that is opened: it is opened by its descriptor, never by its path again.
+//! A pipe without a writer, a device or a socket is not opened at all, because opening it may wait or have effects.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -20,27 +19,27 @@ use std::path::Path;
 use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2, readlinkat};
 use rustix::io::Errno;
 
-/// Why something beneath a directory cannot be had.
+/// Why something beneath a directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum Denied {
     /// By `..`, by a link, or because the path is absolute.
     #[error("it leads out of the directory that is granted")]
     LeadsOut,
-    /// A pipe, a device or a socket.
+    /// It is a pipe, a device or a socket.
     #[error("it is a {0}, and only regular files and directories are read")]
     NotAFile(&'static str),
-    /// Somebody may have linked a file here that lies elsewhere.
+    /// It has several names, so another user may have linked a file that is stored elsewhere.
     #[error("it has {0} names (hard links), and not all of them need be in the directory that is granted")]
     ManyNames(u64),
-    /// The daemon itself may not, or the system cannot.
+    /// The daemon has no permission, or the system reports an error.
     #[error("the daemon cannot read it: {0}")]
     Unreadable(io::Error),
-    /// Nothing to tell the operator: the component asked for what is not there.
+    /// Not of interest to the operator: the component asked for something that does not exist.
     #[error(transparent)]
     Plain(#[from] io::Error),
 }
 
-/// `openat2` gives up if something is renamed meanwhile, anywhere on the host (openat2(2), EAGAIN).
+/// `openat2` fails if something is renamed in the meantime, anywhere on the host (openat2(2), EAGAIN).
 const ATTEMPTS: usize = 8;
 
 impl From<Errno> for Denied {
@@ -96,11 +95,11 @@ pub fn open_found(found: &File) -> Result<(File, bool), Denied> {
             return Err(Denied::ManyNames(about.st_nlink as u64));
         }
         FileType::RegularFile => OFlags::empty(),
-        // It was not to be followed.
+        // The link was not to be followed.
         FileType::Symlink => return Err(Errno::LOOP.into()),
         other => return Err(Denied::NotAFile(name(other))),
     };
-    // Not even a lease that somebody holds on the file is waited for.
+    // It does not even wait for the release of a lease on the file.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | only;
     let itself = format!("/proc/self/fd/{}", found.as_raw_fd());
     let opened = open(itself, flags, Mode::empty()).map_err(|error| Denied::Unreadable(error.into()))?;
@@ -139,7 +138,7 @@ mod tests {
     use super::*;
     use rustix::fs::{CWD, mknodat};
 
-    /// What opening a path comes to: its content, `directory`, or why not.
+    /// The result of opening a path: its content, `directory`, or the error.
     fn come_to(directory: &File, path: &str, follow: bool) -> String {
         let opened = find(directory, path, Search { follow, only_directory: false })
             .and_then(|found| open_found(&found));
@@ -174,7 +173,7 @@ mod tests {
         let socket = std::os::unix::net::UnixListener::bind(path("granted/socket")).unwrap();
         let directory = File::open(path("granted")).unwrap();
 
-        let out = "it leads out of the directory that is granted";
+        let out = "it is outside the directory that is granted";
         for (asked, expected) in [
             ("file", "content"),
             ("./below/../file", "content"),

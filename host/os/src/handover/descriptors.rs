@@ -1,4 +1,4 @@
-//! Descriptors on their way from one process to another (`SCM_RIGHTS`, unix(7)).
+//! Passing file descriptors from one process to another (`SCM_RIGHTS`, unix(7)).
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -9,23 +9,23 @@ use rustix::net::{
     SendFlags, recvmsg, sendmsg,
 };
 
-/// So many at once at most; the kernel takes 253.
+/// The largest number in one message; the kernel allows 253.
 pub(super) const MOST: usize = 64;
 
-/// Sends them in one message, the first ones if there are too many.
+/// Sends them in one message; if there are too many, only the first ones.
 pub(super) fn send(line: BorrowedFd<'_>, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let some = &descriptors[..descriptors.len().min(MOST)];
     if !control.push(SendAncillaryMessage::ScmRights(some)) {
-        return Err(io::Error::other("there is no room for so many descriptors"));
+        return Err(io::Error::other("too many descriptors to hand over"));
     }
-    // A message needs a byte to go with.
+    // A message needs at least one byte of data.
     sendmsg(line, &[IoSlice::new(b"!")], &mut control, SendFlags::NOSIGNAL)?;
     Ok(())
 }
 
-/// Receives what was sent in one message. They are closed in what is started from here.
+/// Receives the descriptors of one message. They are closed in programs that are started from here.
 pub(super) fn receive(line: BorrowedFd<'_>) -> io::Result<Vec<OwnedFd>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut control = RecvAncillaryBuffer::new(&mut space);

@@ -6,8 +6,8 @@
 //!                                                                           ▼      │ "done"
 //!                                                                      gives copies of them
 //! ```
-//! It has no runtime, no files and no threads. What it waits for has an end: the next daemon comes soon or not
-//! at all, and a root that is gone has no next daemon.
+//! It has no runtime, no files and no threads. Its wait is limited: the next daemon comes soon or not at all, and
+//! if the root has been removed, there is no next daemon.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -24,22 +24,23 @@ use rustix::stdio::stdin;
 
 use super::descriptors;
 
-/// After the end of a daemon, the next one has so long to take the sockets. Whoever asks meanwhile waits; a load
-/// balancer that waits longer would rather be refused.
+/// The time that the next daemon has to take the sockets after the end of a daemon. Requests wait in the meantime;
+/// a load balancer that waits longer is better served by a refused connection.
 pub const HELD_FOR: Duration = Duration::from_secs(5);
-/// Whether there is still a root to hold them for is looked at this often, once no daemon runs.
+/// How often it is checked whether the root still exists, once no daemon runs.
 const LOOK: Duration = Duration::from_millis(50);
-/// A next daemon that has just connected reads within this.
+/// A next daemon that has just connected must read within this time.
 const TAKEN_WITHIN: Duration = Duration::from_secs(1);
-/// What the next daemon says when it has them.
+/// The next daemon sends this when it has the sockets.
 pub(super) const DONE: u8 = b'.';
 
-/// Holds what comes over the standard input. `arguments`: where the next daemon asks. Returns the exit code.
+/// Holds the sockets received on standard input. `arguments`: where the next daemon connects. Returns the exit
+/// code.
 pub fn hold(mut arguments: impl Iterator<Item = OsString>) -> u8 {
     const USAGE: u8 = 2;
     const CANNOT: u8 = 1;
     let Some(place) = arguments.next().map(PathBuf::from) else { return USAGE };
-    // What ends the daemon's session or its process group is not meant for us.
+    // Signals that end the daemon's session or process group must not end the holder.
     let _ = setsid();
     let line = fcntl_dupfd_cloexec(stdin(), 3).map_err(io::Error::from);
     let held = line.and_then(|line| Holder::receive(place, line, HELD_FOR)).and_then(Holder::run);
@@ -54,11 +55,11 @@ struct Holder {
     /// The next daemon, which has copies of the sockets and is about to listen.
     taker: Option<UnixStream>,
     held_for: Duration,
-    /// When nothing is held any more. While the daemon runs, that is not known.
+    /// When the sockets are closed. Unknown while the daemon runs.
     until: Option<Instant>,
 }
 
-/// Whether there is anything more to do.
+/// Whether the loop continues or ends.
 #[derive(PartialEq, Eq)]
 enum Then {
     GoOn,
@@ -85,7 +86,7 @@ impl Holder {
     fn turn(&mut self) -> io::Result<Then> {
         let (told, asked, taken) = self.wait()?;
         if told && self.until.is_none() {
-            // Nothing is ever said: it is the end of the line.
+            // No data is ever sent: this is end of file.
             self.until = Some(Instant::now() + self.held_for);
         }
         if asked {
@@ -98,9 +99,10 @@ impl Holder {
         Ok(if over { Then::End } else { Then::GoOn })
     }
 
-    /// Whether there is something to read from the daemon, from one who asks, and from the one who takes.
+    /// Which of these are readable: the daemon's connection, the listening socket, and the connection of the next
+    /// daemon.
     fn wait(&self) -> io::Result<(bool, bool, bool)> {
-        // The end of the line is told for ever: once is enough.
+        // End of file is reported forever; once is enough.
         let daemon = self.until.is_none().then_some(&self.daemon);
         let mut fds = vec![PollFd::new(&self.asked, PollFlags::IN)];
         fds.extend(daemon.map(|daemon| PollFd::new(daemon, PollFlags::IN)));
@@ -117,7 +119,8 @@ impl Holder {
         Ok((told, ready[0], taken))
     }
 
-    /// Gives copies. Whoever takes them says when they are in use; if it ends before that, another one may ask.
+    /// Hands out copies of the sockets. The receiver reports when they are in use; if it exits before that, another
+    /// one may connect.
     fn give(&mut self) {
         let Ok((taker, _)) = self.asked.accept() else { return };
         let all: Vec<BorrowedFd<'_>> = self.sockets.iter().map(OwnedFd::as_fd).collect();
@@ -174,7 +177,7 @@ mod tests {
         let address = held.local_addr().unwrap();
         drop((daemon, held));
         let early = TcpStream::connect(address).unwrap();
-        // One that ends before it has said that it is done takes nothing away.
+        // A receiver that exits before it has reported takes nothing away.
         drop(Inherited::take(root.path()));
         let mut inherited = Inherited::take(root.path());
         inherited.only_for(&[address]);

@@ -1,8 +1,8 @@
 //! Whether the service behind a TCP connection of this machine has accepted it.
 //!
-//! The kernel completes a connection without the service: a process that is stopped, frozen, or that hangs has a queue
-//! of connections that it never takes. A connection in that queue belongs to no file of any process, which the kernel
-//! says when it is asked for this one connection (`sock_diag(7)`).
+//! The kernel completes a connection without the service: a process that is stopped, frozen or hung has a queue of
+//! connections that it never accepts. A connection in that queue belongs to no file of any process, and the kernel
+//! reports this when it is asked about this connection (`sock_diag(7)`).
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,17 +10,17 @@ use std::os::fd::OwnedFd;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink, socket_with};
 
-/// How it stands with a connection, seen from the service's side.
+/// The state of a connection, as seen from the service's side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acceptance {
-    /// The service has it, or had it.
+    /// The service has accepted it, and may have closed it.
     Accepted,
-    /// The kernel has completed it, and the service has not taken it.
+    /// The kernel has completed it, and the service has not accepted it.
     Queued,
-    /// Its handshake has not ended yet: it is under way, the service's queue is full, or the service asked the
+    /// Its handshake is not complete: it is in progress, the service's queue is full, or the service asked the
     /// kernel to wait for data first (`TCP_DEFER_ACCEPT`).
     Unfinished,
-    /// It does not end on this machine.
+    /// Its other end is not on this machine.
     Elsewhere,
 }
 
@@ -31,22 +31,22 @@ const ENOENT: i32 = 2;
 /// A header, `struct inet_diag_req_v2`.
 const HEADER: usize = 16;
 const REQUEST: usize = HEADER + 56;
-/// Where `struct inet_diag_msg` has them, behind the header.
+/// Offsets in `struct inet_diag_msg`, which follows the header.
 const STATE: usize = HEADER + 1;
 const INODE: usize = HEADER + 68;
 
-// The kernel's include/net/tcp_states.h.
+// From the kernel's include/net/tcp_states.h.
 const ESTABLISHED: u8 = 1;
 const SYN_RECV: u8 = 3;
 const CLOSE_WAIT: u8 = 8;
 const NEW_SYN_RECV: u8 = 12;
 
-/// Asks the kernel about the connection of `client` to `service`, two addresses of one family.
+/// Asks the kernel about the connection of `client` to `service`, two addresses of the same family.
 pub fn look(service: SocketAddr, client: SocketAddr) -> io::Result<Acceptance> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(netlink::SOCK_DIAG))?;
     let (service, client) = (canonical(service), canonical(client));
-    // The kernel answers while it is asked.
+    // The kernel answers during the request.
     let answer = ask(&socket, &request(service, client))?;
     read(&answer, service.ip().is_loopback())
 }
@@ -70,11 +70,11 @@ fn request(service: SocketAddr, client: SocketAddr) -> Vec<u8> {
     bytes.extend(u32::try_from(REQUEST).unwrap_or_default().to_ne_bytes());
     bytes.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     bytes.extend(NLM_F_REQUEST.to_ne_bytes());
-    // Number of the request, and of the sender: the kernel gives us one.
+    // The sequence number and the sender's port: the kernel assigns one.
     bytes.extend([0; 8]);
     let tcp = 6;
     bytes.extend([u8::try_from(family.as_raw()).unwrap_or_default(), tcp, 0, 0]);
-    // In whatever state.
+    // In any state.
     bytes.extend(u32::MAX.to_ne_bytes());
     bytes.extend(service.port().to_be_bytes());
     bytes.extend(client.port().to_be_bytes());
@@ -86,7 +86,7 @@ fn request(service: SocketAddr, client: SocketAddr) -> Vec<u8> {
         }
         bytes.extend(room);
     }
-    // On any interface, and with any cookie.
+    // On any interface, with any cookie.
     bytes.extend(0_u32.to_ne_bytes());
     bytes.extend([0xff; 8]);
     bytes
@@ -99,7 +99,7 @@ fn read(answer: &[u8], is_loopback: bool) -> io::Result<Acceptance> {
         let code =
             answer.get(HEADER..HEADER + 4).and_then(|code| code.try_into().ok()).ok_or_else(unclear)?;
         return match i32::from_ne_bytes(code).wrapping_neg() {
-            // The kernel knows no such connection any more: it has ended.
+            // The kernel no longer knows the connection: it has ended.
             ENOENT if is_loopback => Ok(Acceptance::Accepted),
             ENOENT => Ok(Acceptance::Elsewhere),
             code => Err(io::Error::from_raw_os_error(code)),
@@ -111,7 +111,7 @@ fn read(answer: &[u8], is_loopback: bool) -> io::Result<Acceptance> {
     Ok(match state {
         ESTABLISHED | CLOSE_WAIT if u32::from_ne_bytes(inode) == 0 => Acceptance::Queued,
         SYN_RECV | NEW_SYN_RECV => Acceptance::Unfinished,
-        // It is taken, or it is over: then the listening socket itself is told of.
+        // It was accepted or has ended: then the kernel reports the listening socket itself.
         _ => Acceptance::Accepted,
     })
 }
@@ -148,7 +148,7 @@ mod tests {
         let Ok(listener) = TcpListener::bind("[::]:0") else { return };
         let port = listener.local_addr().unwrap().port();
         let service = SocketAddr::from(([127, 0, 0, 1], port));
-        // Where `[::]` is only IPv6 there is nothing to see.
+        // Where `[::]` is IPv6 only, there is nothing to test.
         let Ok(client) = TcpStream::connect(service) else { return };
         let own = client.local_addr().unwrap();
         assert_eq!(look(service, own).unwrap(), Acceptance::Queued);

@@ -1,7 +1,7 @@
 //! The users and groups of this host, as `/etc/passwd` and `/etc/group` list them (passwd(5), group(5)).
 //!
-//! Read as files: what asks a directory service waits for a network, and neither the start of an
-//! application nor the check of a file may. A user of such a service is named by number.
+//! Read as files: a query to a directory service waits for the network, which neither the start of an application
+//! nor the check of a file may do. A user of such a service is specified by number.
 
 use std::fs;
 use std::io;
@@ -9,25 +9,21 @@ use std::io;
 const USERS: &str = "/etc/passwd";
 const GROUPS: &str = "/etc/group";
 
-/// A user, and who it is.
+/// A user, with the data of its login if it is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// Its number.
     pub uid: u32,
-    /// Its primary group; unknown of a number that is not listed.
+    /// Its primary group; unknown if the number is not listed.
     pub gid: Option<u32>,
-    /// What is listed about it.
+    /// Its entry in the list.
     pub login: Option<Login>,
 }
 
-/// What a login would set: `USER`, `HOME` and `SHELL`.
+/// The values that a login would set: `USER`, `HOME` and `SHELL`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
-    /// Its name.
     pub name: String,
-    /// Its folder.
     pub home: String,
-    /// Its shell.
     pub shell: String,
 }
 
@@ -39,13 +35,13 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// Those of this host.
+    /// Reads the lists of this host.
     pub fn read() -> io::Result<Self> {
         let read = |path| fs::read(path).map(|text| String::from_utf8_lossy(&text).into_owned());
         Ok(Self { users: read(USERS)?, groups: read(GROUPS)? })
     }
 
-    /// The user of this name or number.
+    /// The user with this name or number.
     pub fn user(&self, text: &str) -> Option<User> {
         let listed = self.users.lines().filter_map(user_of_line);
         let number = number(text);
@@ -56,7 +52,7 @@ impl Accounts {
         listed.next().or_else(|| Some(User { uid: number?, gid: None, login: None }))
     }
 
-    /// The number of the group of this name or number.
+    /// The number of the group with this name or number.
     pub fn group(&self, text: &str) -> Option<u32> {
         self.groups
             .lines()
@@ -76,7 +72,7 @@ impl Accounts {
     }
 }
 
-/// The largest stands for "none" in the system calls (setresuid(2)).
+/// The largest number means "none" in the system calls (setresuid(2)).
 fn number(text: &str) -> Option<u32> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten().filter(|number| *number != u32::MAX)

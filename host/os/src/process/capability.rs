@@ -45,7 +45,7 @@ const NAMES: [&str; 41] = [
     "CAP_CHECKPOINT_RESTORE",
 ];
 
-/// All that are known, each as `CAP_NET_BIND_SERVICE`.
+/// All known capabilities, each as `CAP_NET_BIND_SERVICE`.
 pub fn names() -> impl Iterator<Item = String> {
     NAMES.into_iter().map(str::to_owned)
 }

@@ -2,19 +2,18 @@
 
 use std::fmt;
 
-/// What is known of a process's end.
+/// How a process ended, as far as that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// It returned this exit code.
     Exited(i32),
     /// A signal ended it.
     Signaled {
-        /// Its number (signal(7)).
         signal: i32,
         /// Whether the kernel wrote a core file.
         dumped: bool,
     },
-    /// It is gone, and only its parent, which we are not, was told how.
+    /// It has ended, and only its parent, which is another process, learned how.
     Unknown,
 }
 
@@ -36,8 +35,8 @@ impl fmt::Display for Ending {
     }
 }
 
-/// Names of the standard signals whose default is to end the process, as
-/// numbered on every architecture that Rust's std runs on but MIPS and SPARC.
+/// Names of the standard signals that terminate a process by default. Their numbers are the same on every
+/// architecture that Rust's std supports, except MIPS and SPARC.
 fn signal_name(signal: i32) -> Option<&'static str> {
     Some(match signal {
         1 => "SIGHUP",

@@ -1,7 +1,7 @@
-//! The commands that the daemon runs to their end: they are not the application.
+//! The commands that the daemon runs to completion: they are not part of the application.
 //!
-//! What stops an application often has its name among its own arguments
-//! (`pkill -f shop`), and so have scripts that start it.
+//! A command that stops an application often has its name among its own arguments (`pkill -f shop`), and so have
+//! scripts that start it.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -10,12 +10,12 @@ use super::stat::Stat;
 
 static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
-/// One of them, from its start until it has been reaped.
+/// One such command, from its start until it has been reaped.
 #[derive(Debug)]
 pub struct Errand(u32);
 
 impl Errand {
-    /// The process with this id is one.
+    /// Registers the process with this id.
     pub fn new(pid: u32) -> Self {
         RUNNING.lock().unwrap_or_else(PoisonError::into_inner).insert(pid);
         Self(pid)
@@ -28,8 +28,9 @@ impl Drop for Errand {
     }
 }
 
-/// Whether this process is one, or what a launcher has started as one: a child in its group. What that leaves becomes
-/// the launcher's child, too, and an application in the background makes a group of its own.
+/// Whether this process is such a command, or was started as one by a launcher: a child in the launcher's group.
+/// What the command leaves behind becomes the launcher's child as well, but an application in the background has
+/// its own group.
 pub(super) fn is_errand(stat: &Stat) -> bool {
     let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     running.contains(&stat.pid) || (stat.parent == stat.group && running.contains(&stat.parent))
@@ -41,7 +42,7 @@ mod tests {
 
     #[test]
     fn it_is_one_until_it_is_over() {
-        // Ids of processes end at 2^22.
+        // Process ids are at most 2^22.
         let pid = u32::MAX;
         let this = Stat::read(std::process::id()).unwrap();
         let launcher = Stat { pid, group: pid, ..this.clone() };

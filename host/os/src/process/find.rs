@@ -1,4 +1,4 @@
-//! Which processes are meant.
+//! Which processes a checker means.
 
 use std::path::PathBuf;
 
@@ -10,12 +10,12 @@ mod finder;
 #[cfg(target_os = "linux")]
 pub use self::finder::{Finder, Found, matches};
 
-/// Whose processes count.
+/// Which of the matching processes count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Of {
     /// Those that come from a command of the module.
     Module,
-    /// All of this host.
+    /// All processes of this host.
     Host,
 }
 

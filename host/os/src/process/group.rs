@@ -1,5 +1,4 @@
-//! A process group: a kept process and all that it has started and that has not
-//! made a group of its own.
+//! A process group: a kept process and everything that it has started, except what has made its own group.
 
 use std::io;
 use std::time::Duration;
@@ -13,9 +12,9 @@ use super::identity::ProcessId;
 use super::pidfd::{PidFd, asks_to_end, number, raw_pid};
 use super::table::{ProcessTable, Table};
 
-/// When a member cannot be held (too many open files), look again after so long.
+/// The delay before the next attempt when a member cannot be opened (too many open files).
 const PAUSE: Duration = Duration::from_millis(20);
-/// So many members are waited for at once, the rest after them.
+/// The number of members that are waited for at the same time; the rest follow after them.
 const MAX_HELD: usize = 64;
 
 /// The group that this process was started as the leader of.
@@ -30,17 +29,16 @@ impl ProcessGroup {
         Self { leader }
     }
 
-    /// Its first process.
+    /// The process that leads the group.
     pub fn leader(&self) -> ProcessId {
         self.leader
     }
 
-    /// The ids of its living members. The leader is one also before it has made its group.
+    /// The ids of its living members. The leader is included even before it has made its group.
     ///
-    /// The leader may be gone and its children not. The kernel gives the id of a
-    /// group to no new process while the group has a member (`alloc_pid` in its
-    /// `kernel/pid.c`), so members without a leader are ours, and members
-    /// with another leader than ours are not.
+    /// The leader may be gone while its children are not. The kernel does not assign the id of a group to a new
+    /// process while the group has a member (`alloc_pid` in its `kernel/pid.c`), so members without a leader are
+    /// ours, and members with another leader than ours are not.
     pub fn members(&self, table: &Table) -> Vec<u32> {
         let leader = table.get(self.leader.pid).map(|p| p.stat.start_time);
         if leader.is_some_and(|start_time| start_time != self.leader.start_time) {
@@ -56,7 +54,7 @@ impl ProcessGroup {
             .collect()
     }
 
-    /// Returns when no member is alive. Waits for their ends, and does not poll.
+    /// Returns when no member is alive. Waits for their exits, without polling.
     pub async fn ended(&self, table: &ProcessTable) -> io::Result<()> {
         loop {
             if self.has_nobody() {
@@ -75,20 +73,19 @@ impl ProcessGroup {
         }
     }
 
-    /// Whether there is no member, not even a zombie. A thousand times quicker
-    /// than to look for [members](Self::members), and most often the answer. A leader that has not made
-    /// its group yet is one.
+    /// Whether there is no member, not even a zombie. A thousand times faster than looking for
+    /// [members](Self::members), and usually sufficient. A leader that has not made its group yet counts as a
+    /// member.
     pub fn has_nobody(&self) -> bool {
         let is_empty =
             raw_pid(self.leader.pid).is_none_or(|group| test_kill_process_group(group) == Err(Errno::SRCH));
         is_empty && !self.leader.still_alive()
     }
 
-    /// Sends the signal to all members; `false` if there are none. The caller has
-    /// made sure that the group is still ours: that its leader has not been
-    /// reaped, or that it has [members](Self::members).
+    /// Sends the signal to all members; `false` if there are none. The caller must have made sure that the group is
+    /// still ours: that its leader has not been reaped, or that it has [members](Self::members).
     ///
-    /// Who is stopped (SIGSTOP) sees a request to end only when continued, so it is.
+    /// A stopped process (SIGSTOP) handles a request to exit only when it is continued, so it is continued.
     pub fn signal(&self, signal: Signal) -> io::Result<bool> {
         let sent = self.send(number(signal))?;
         if sent && asks_to_end(signal) {

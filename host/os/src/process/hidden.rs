@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{getegid, getgroups};
 
-/// Mounts and capabilities change seldom.
+/// Mounts and capabilities rarely change.
 const REFRESH: Duration = Duration::from_secs(30);
-/// `CAP_SYS_PTRACE` (capabilities(7)): whoever has it sees all.
+/// `CAP_SYS_PTRACE` (capabilities(7)): a process that has it sees all others.
 const SEES_ALL: u32 = 19;
 
-/// Whether there may be processes that this daemon does not see.
+/// Whether there may be processes that this daemon cannot see.
 pub(crate) fn others_are_hidden() -> bool {
     static LAST: Mutex<Option<(Instant, bool)>> = Mutex::new(None);
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
@@ -37,7 +37,7 @@ fn sees_all(status: &str) -> bool {
     effective.is_some_and(|mask| mask & (1 << SEES_ALL) != 0)
 }
 
-/// Whether the mount that is seen at `/proc` hides processes from members of these groups.
+/// Whether the mount at `/proc` hides processes from members of these groups.
 fn hides(mount_info: &str, groups: &[u32]) -> bool {
     let at_proc = |line: &&str| line.split(' ').nth(4) == Some("/proc");
     let Some(line) = mount_info.lines().rfind(at_proc) else { return false };
@@ -50,7 +50,7 @@ fn hides(mount_info: &str, groups: &[u32]) -> bool {
     };
     match value("hidepid") {
         None | Some("0" | "off") => false,
-        // Groups make no difference there.
+        // Groups make no difference on this mount.
         Some("4" | "ptraceable") => true,
         Some(_) => !member(),
     }

@@ -1,4 +1,4 @@
-//! Which process, for good: process ids are used again, this is not.
+//! A permanent identity of a process: process ids are reused, this is not.
 
 use std::io;
 
@@ -7,17 +7,15 @@ use serde::{Deserialize, Serialize};
 use super::stat::Stat;
 pub use crate::boot_id::BootId;
 
-/// A process of this machine, past or present. The kernel gives a process id
-/// to another process once it is free, but never with the same start time
-/// within the same boot: by then all other ids have been used.
+/// A process of this machine, past or present. The kernel assigns a free process id again, but never with the same
+/// start time within the same boot: by then all other ids have been used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ProcessId {
-    /// Process id.
     pub pid: u32,
     /// When it started, in clock ticks after the boot (`proc_pid_stat(5)`, field 22).
     pub start_time: u64,
-    /// In which boot of the machine.
+    /// The boot of the machine in which it started.
     pub boot_id: BootId,
 }
 
@@ -32,8 +30,8 @@ impl ProcessId {
         Ok(Self { pid: stat.pid, start_time: stat.start_time, boot_id: BootId::current()? })
     }
 
-    /// The same process as it is now; `None` if it has ended (a zombie has), or
-    /// if its id belongs to another one by now.
+    /// The same process as it is now; `None` if it has ended (a zombie has), or if its id belongs to another
+    /// process now.
     pub fn read(&self) -> io::Result<Option<Stat>> {
         if BootId::current()? != self.boot_id {
             return Ok(None);
@@ -46,7 +44,7 @@ impl ProcessId {
         }
     }
 
-    /// Whether it is alive. Not if it is a zombie, and not if nobody can tell.
+    /// Whether it is alive. False if it is a zombie, or if that cannot be determined.
     pub fn still_alive(&self) -> bool {
         matches!(self.read(), Ok(Some(_)))
     }
@@ -70,7 +68,7 @@ mod tests {
     fn a_zombie_is_not_alive() {
         let mut child = std::process::Command::new("/bin/sh").args(["-c", "exit 3"]).spawn().unwrap();
         let id = ProcessId::of(child.id()).unwrap();
-        // The kernel says when it has ended; it is reaped only below.
+        // The kernel reports its end; it is reaped only below.
         let ended = rustix::process::waitid(
             rustix::process::WaitId::Pid(rustix::process::Pid::from_child(&child)),
             rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT,

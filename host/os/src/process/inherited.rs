@@ -1,4 +1,4 @@
-//! Descriptors that the daemon was started with and knows nothing about.
+//! Descriptors that the daemon inherited and does not use.
 #![allow(unsafe_code, reason = "a descriptor that is known by its number alone cannot be borrowed otherwise")]
 
 use std::fs;
@@ -6,10 +6,10 @@ use std::os::fd::{BorrowedFd, RawFd};
 
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 
-/// Closes them in all that the daemon starts: a shell or a supervisor may have left
-/// some open, and they are no business of an application or a probe.
+/// Marks them to be closed in everything that the daemon starts: a shell or a supervisor may have left some open,
+/// and an application or a probe must not have them.
 ///
-/// What the daemon opens itself is marked so from the beginning (`O_CLOEXEC`).
+/// The daemon marks its own descriptors from the beginning (`O_CLOEXEC`).
 pub fn close_on_exec() {
     let Ok(entries) = fs::read_dir("/proc/self/fd") else { return };
     let numbers: Vec<RawFd> =
@@ -19,7 +19,7 @@ pub fn close_on_exec() {
         // since the listing, the calls fail; if it was opened anew, it is marked already.
         let fd = unsafe { BorrowedFd::borrow_raw(number) };
         if let Ok(flags) = fcntl_getfd(fd) {
-            // An error: it is gone.
+            // An error: it has been closed.
             let _ = fcntl_setfd(fd, flags | FdFlags::CLOEXEC);
         }
     }

@@ -1,4 +1,4 @@
-//! What is known of the kept commands of all modules, for all who want to know.
+//! The states of the kept commands of all modules.
 //!
 //! ```text
 //!   Never ──start──▶ Running ──it ends──▶ Ended ──start──▶ Running
@@ -17,13 +17,12 @@ use super::identity::ProcessId;
 use super::notified::Notified;
 use super::table::Image;
 
-/// Where a kept command stands.
+/// The state of a kept command.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum KeptState {
     /// Not started since the daemon has been running, nor found running by it.
     #[default]
     Never,
-    /// Its process lives.
     Running(ProcessId),
     /// Its process has ended.
     Ended {
@@ -31,13 +30,13 @@ pub enum KeptState {
         pid: u32,
         /// The rest of a sentence: `was ended by SIGKILL`, `exited with 1`.
         how: String,
-        /// When we saw it.
+        /// When the daemon noticed it.
         at: Moment,
     },
 }
 
 impl KeptState {
-    /// The process, if it lives.
+    /// The process, if it is alive.
     pub fn running(&self) -> Option<ProcessId> {
         match self {
             Self::Running(id) => Some(*id),
@@ -49,7 +48,7 @@ impl KeptState {
 /// A command of a module.
 pub type KeptKey = (ModuleName, CommandName);
 
-/// The states of all kept commands, and who else comes from a command. Cheap to clone; all clones are the
+/// The states of all kept commands, and which processes come from a command. Cheap to clone; all clones are the
 /// same table.
 #[derive(Debug, Clone, Default)]
 pub struct KeptTable(Arc<Known>);
@@ -66,10 +65,10 @@ struct Row {
     notified: Option<watch::Receiver<Notified>>,
 }
 
-/// The command that a process comes from, by what it was started as.
+/// The command that a process comes from, according to what it was started as.
 type Tells = dyn Fn(&Image) -> Option<KeptKey> + Send + Sync;
 
-/// Tells which command a process comes from.
+/// Determines which command a process comes from.
 pub struct Origin(pub Box<Tells>);
 
 impl fmt::Debug for Origin {
@@ -89,17 +88,17 @@ impl KeptTable {
         self.with(module, command, |row| row.state.borrow().clone())
     }
 
-    /// Says how it stands. For the one who starts and reaps it.
+    /// Publishes the state of a command. For the part that starts and reaps its process.
     pub fn publish(&self, module: &ModuleName, command: &CommandName, state: KeptState) {
         self.with(module, command, |row| row.state.send_replace(state));
     }
 
-    /// What its process says of itself, if it is listened to.
+    /// What its process reports by `sd_notify(3)`, if it may.
     pub fn notified(&self, module: &ModuleName, command: &CommandName) -> Option<watch::Receiver<Notified>> {
         self.with(module, command, |row| row.notified.clone())
     }
 
-    /// The same of the process that runs from now on. To be said before it is [published](Self::publish).
+    /// Sets what the next running process reports. Must be called before it is [published](Self::publish).
     pub fn listens(
         &self,
         module: &ModuleName,
@@ -109,19 +108,19 @@ impl KeptTable {
         self.with(module, command, |row| row.notified = notified);
     }
 
-    /// The processes of this module's kept commands that live.
+    /// The living processes of this module's kept commands.
     pub(crate) fn running_of(&self, module: &ModuleName) -> Vec<ProcessId> {
         let states = self.0.commands.lock().unwrap_or_else(PoisonError::into_inner);
         let of_module = states.iter().filter(|((of, _), _)| of == module);
         of_module.filter_map(|(_, row)| row.state.borrow().running()).collect()
     }
 
-    /// The command that a process comes from, if that can be told by what it was started as.
+    /// The command that a process comes from, if what it was started as tells that.
     pub fn origin(&self, image: &Image) -> Option<KeptKey> {
         (self.0.origin.get()?.0)(image)
     }
 
-    /// Says how origins are told. For the one who starts processes, once.
+    /// Sets how origins are determined. For the part that starts processes, once.
     pub fn tell_origins_by(&self, origin: Origin) {
         let _told_before = self.0.origin.set(origin);
     }

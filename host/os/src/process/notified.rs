@@ -1,78 +1,76 @@
-//! What an application says of itself (`sd_notify(3)`). Pure.
+//! The state that an application reports by `sd_notify(3)`. Pure.
 
 use std::time::{Duration, Instant};
 
 use bellwether_core::text::one_line;
 use serde::{Deserialize, Serialize};
 
-/// Of a status that is shown, in bytes.
+/// The maximum length of a status that is shown, in bytes.
 const MAX_STATUS: usize = 200;
-/// What `WATCHDOG_USEC` may ask for. A shorter time would be for the daemon to miss.
+/// The range of `WATCHDOG_USEC`. The daemon could not check a shorter time reliably.
 const WATCHDOG: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 
-/// How far an application says it is.
+/// The stage that an application has reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
-    /// It has not said yet that it is ready.
+    /// It has not reported yet that it is ready.
     Starting,
-    /// It had not said so, and then no daemon ran for some time: it may have said so then.
+    /// It had not reported that it was ready, and then no daemon ran for some time: the message may have been lost.
     Missed,
-    /// `READY=1`: it serves.
     Ready,
-    /// `STOPPING=1`: it is about to end.
+    /// `STOPPING=1`: it is about to exit.
     Stopping,
 }
 
-/// What a kept application has said since it was started.
+/// What a kept application has reported since it was started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notified {
-    /// Starting, ready, stopping.
     pub stage: Stage,
-    /// `STATUS=…`: what it does at present.
+    /// `STATUS=…`: its own description of its state.
     #[serde(skip)]
     pub status: Option<String>,
     /// `EXTEND_TIMEOUT_USEC=…`: how often it has asked for more time to start.
     pub extended: u32,
-    /// For so long it may say nothing once it is ready; without it, for ever.
+    /// The longest time between two watchdog messages once it is ready; unlimited if there is none.
     pub watchdog: Option<Duration>,
-    /// The application has asked that its signs of life not be waited for (`WATCHDOG_USEC=0`).
+    /// The application has disabled its watchdog (`WATCHDOG_USEC=0`).
     #[serde(default)]
     pub watchdog_off: bool,
-    /// Why it counts as one that hangs.
+    /// Why it counts as hung.
     #[serde(skip)]
     pub hangs: Option<Hang>,
 }
 
-/// Why an application counts as one that hangs.
+/// Why an application counts as hung.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hang {
-    /// It has given no sign of life for longer than its watchdog allows.
+    /// It has sent no watchdog message for longer than its watchdog allows.
     Silent,
-    /// `WATCHDOG=trigger`: it says so.
+    /// `WATCHDOG=trigger`: it has reported so itself.
     Said,
 }
 
 impl Notified {
-    /// Of an application that has just been started.
+    /// The state of an application that has just been started.
     pub fn nothing(watchdog: Option<Duration>) -> Self {
         Self { stage: Stage::Starting, status: None, extended: 0, watchdog, watchdog_off: false, hangs: None }
     }
 
-    /// The same, once nothing was listened to for some time.
+    /// The same, after messages may have been lost for some time.
     #[must_use]
     pub fn after_a_gap(self) -> Self {
         let stage = if self.stage == Stage::Starting { Stage::Missed } else { self.stage };
         Self { stage, ..self }
     }
 
-    /// Takes in one message. Returns whether it was a sign of life.
+    /// Processes one message. Returns whether it resets the watchdog.
     pub fn take(&mut self, message: &str) -> bool {
         let mut is_alive = false;
         for (key, value) in message.lines().filter_map(|line| line.split_once('=')) {
             match (key, value) {
                 ("READY", "1") if self.is_starting() => {
-                    // The watchdog counts from here on.
+                    // The watchdog time starts here.
                     (is_alive, self.hangs) = (true, None);
                     self.stage = Stage::Ready;
                 }
@@ -88,9 +86,9 @@ impl Notified {
                 ("WATCHDOG", "1") => (is_alive, self.hangs) = (true, None),
                 ("WATCHDOG", "trigger") => self.hangs = Some(Hang::Said),
                 ("WATCHDOG_USEC", micros) => {
-                    // Only an application whose file asks for signs of life chooses how often it gives them.
+                    // Only an application whose file sets a watchdog may change its time.
                     if let (Some(_), Ok(micros)) = (self.watchdog, micros.parse()) {
-                        // Both stand for "never" (systemd's `sd_notify`).
+                        // Both values mean "never" (systemd's `sd_notify`).
                         self.watchdog_off = micros == 0 || micros == u64::MAX;
                         if !self.watchdog_off {
                             let (least, most) = WATCHDOG.into_inner();
@@ -110,19 +108,19 @@ impl Notified {
         matches!(self.stage, Stage::Starting | Stage::Missed)
     }
 
-    /// When it will have been silent for too long. What is about to end need not say so again and again.
+    /// When its watchdog expires. An application that is stopping need not send further messages.
     pub fn overdue_at(&self, alive_at: Instant) -> Option<Instant> {
         let counts = self.stage == Stage::Ready && self.hangs.is_none() && !self.watchdog_off;
         let watchdog = self.watchdog.filter(|_| counts)?;
         alive_at.checked_add(watchdog)
     }
 
-    /// Whether what it has said since means the same as before.
+    /// Whether what it has reported since then means the same as before.
     pub fn differs_in_status_only(&self, before: &Self) -> bool {
         *self == Self { status: self.status.clone(), ..before.clone() }
     }
 
-    /// Whether a daemon that is started later has to know what it has said since.
+    /// Whether a daemon that is started later has to know what it has reported since then.
     pub fn is_worth_keeping(&self, before: &Self) -> bool {
         let kept = |of: &Self| (of.stage, of.watchdog, of.watchdog_off);
         kept(self) != kept(before)

@@ -1,20 +1,20 @@
-//! How many files the daemon may open, and those whom it starts.
+//! The limits of open files of the daemon and of the programs that it starts.
 //!
-//! The daemon raises its own limit as far as it may. Those whom it starts get the one that it was
-//! started with: a program that uses `select` breaks when it has more than 1024, and one that
-//! closes all it might have is slow when that may be a million (`getrlimit(2)`).
+//! The daemon raises its own limit as far as it can. Programs that it starts get the limit that the daemon was
+//! started with: a program that uses `select` breaks with more than 1024, and a program that closes all possible
+//! descriptors is slow if there can be a million (`getrlimit(2)`).
 
 use std::process::Child;
 use std::sync::OnceLock;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
-/// The daemon needs no more, whatever it may have.
+/// The daemon needs no more than this, even if it is allowed more.
 const ENOUGH: u64 = 1 << 20;
 
 static BEFORE: OnceLock<Rlimit> = OnceLock::new();
 
-/// Raises the daemon's own limit. To be called once, before anything is started.
+/// Raises the daemon's own limit. Must be called once, before anything is started.
 pub fn raise() {
     let before = *BEFORE.get_or_init(|| getrlimit(Resource::Nofile));
     let most = before.maximum.unwrap_or(ENOUGH).min(ENOUGH);
@@ -26,7 +26,7 @@ pub fn raise() {
     }
 }
 
-/// The number that those whom the daemon starts may open without asking; `None` if it was not changed.
+/// The soft limit for programs that the daemon starts; `None` if it was not changed.
 pub(crate) fn of_others() -> Option<u64> {
     BEFORE.get().and_then(|before| before.current)
 }
@@ -41,9 +41,9 @@ pub fn restore_in(child: &Child) {
     }
 }
 
-/// Gives this process that limit, in the moment before it becomes a program.
+/// Resets the limit of this process, immediately before it executes a program.
 pub(crate) fn lower_to(most: u64) {
     let now = getrlimit(Resource::Nofile);
-    // An error: it can do with more.
+    // An error: the higher limit does no harm.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..now });
 }

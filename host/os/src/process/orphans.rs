@@ -1,9 +1,9 @@
-//! Orphans that the kernel gives to this process: as the first process of a container (or as a
-//! subreaper) it is the parent of all whose own parent has ended, and has to ask how they ended.
-//! Otherwise each of them stays in the table of processes for ever.
+//! Reaps orphans that the kernel reparents to this process: as the first process of a container (or as a subreaper)
+//! it becomes the parent of every process whose own parent has exited. An orphan that is not reaped stays in the
+//! process table forever.
 //!
-//! Our own children are asked by those who started them, within milliseconds. So only one that
-//! is still unasked after some time is asked here.
+//! Our own children are reaped by the code that started them, within milliseconds. Therefore only a process that
+//! has been a zombie for some time is reaped here.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,17 +16,17 @@ use super::stat::Stat;
 use crate::clock::Clock;
 use crate::heartbeat::Heartbeat;
 
-/// How often it is looked.
+/// The interval between two checks.
 const LOOK: Duration = Duration::from_secs(1);
-/// One that has been dead for so long is not asked by its starter any more.
+/// A zombie of this age is no longer reaped by the code that started it.
 const UNASKED: Duration = Duration::from_secs(4);
-/// So many are asked at one look; the next look asks the others.
+/// The maximum number that is reaped in one check; the next check reaps the rest.
 const AT_ONCE: usize = 1024;
 
-/// A process of this boot: its id and when it started.
+/// A process of this boot: its id and its start time.
 type Dead = (u32, u64);
 
-/// Asks again and again, until dropped.
+/// Reaps orphans periodically, until it is dropped.
 pub async fn reap_forever(heartbeat: Heartbeat, clock: Clock) {
     let mut seen = BTreeMap::new();
     loop {
@@ -51,28 +51,28 @@ pub async fn reap_forever(heartbeat: Heartbeat, clock: Clock) {
     }
 }
 
-/// Whether orphans ever come to this process.
+/// Whether orphans are ever reparented to this process.
 pub fn adopts() -> bool {
     getpid() == Pid::INIT || child_subreaper().is_ok_and(|reaper| reaper.is_some())
 }
 
-/// When each dead child was first seen.
+/// When each zombie was first seen.
 type Seen = BTreeMap<Dead, Instant>;
 
 fn reap(seen: &mut Seen) -> io::Result<()> {
     let peek = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    // Most often there is none, which one call tells.
+    // Usually there is none, which a single call determines.
     let some = matches!(waitid(WaitId::All, peek), Ok(Some(_)));
     let dead = if some { dead_children()? } else { Vec::new() };
     for (pid, _) in due(&dead, seen, Instant::now()) {
         let Some(pid) = raw_pid(pid) else { continue };
-        // An error: it has been asked in the meantime.
+        // An error: it has been reaped in the meantime.
         let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
     }
     Ok(())
 }
 
-/// Who has been dead for too long, of those who are. The others are remembered.
+/// The zombies that have waited for too long. The others are remembered.
 fn due(dead: &[Dead], seen: &mut Seen, now: Instant) -> Vec<Dead> {
     seen.retain(|process, _| dead.contains(process));
     let due = dead.iter().filter(|process| {
@@ -87,7 +87,7 @@ fn dead_children() -> io::Result<Vec<Dead>> {
     let mut dead = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        // Who has gone by now is no concern.
+        // Processes that have disappeared are forgotten.
         let Ok(stat) = Stat::read(pid) else { continue };
         if stat.is_dead() && parent_of(pid) == Some(own) {
             dead.push((pid, stat.start_time));
@@ -112,7 +112,7 @@ mod tests {
         let later = begun + UNASKED / 2;
         assert!(due(&[(7, 1), (8, 1)], &mut seen, later).is_empty());
         assert_eq!(due(&[(7, 1), (8, 1)], &mut seen, begun + UNASKED), [(7, 1)]);
-        // The same number is another process by now.
+        // The same process id now belongs to another process.
         assert!(due(&[(7, 2)], &mut seen, begun + UNASKED * 2).is_empty());
         assert_eq!(seen.len(), 1);
     }

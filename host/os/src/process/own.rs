@@ -7,25 +7,22 @@ use rustix::process::{Resource, getrlimit};
 use super::stat::{Stat, ticks};
 use super::usage::open_files;
 
-/// As Prometheus wants it: plain numbers in base units. What cannot be read is missing.
+/// Plain numbers in base units, as Prometheus expects. A value that cannot be read is missing.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct OwnUse {
     /// Resident memory in bytes.
     pub memory: Option<f64>,
-    /// Open files.
     pub open_files: Option<f64>,
-    /// How many it may have.
+    /// The limit of open files.
     pub max_open_files: Option<f64>,
-    /// Its threads.
     pub threads: Option<f64>,
-    /// Seconds of a processor.
+    /// Processor time in seconds.
     pub cpu: Option<f64>,
-    /// When it started, in seconds after the Unix epoch.
+    /// The start time, in seconds since the Unix epoch.
     pub started: Option<f64>,
 }
 
 impl OwnUse {
-    /// At this moment.
     #[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
     pub fn now() -> Self {
         let own = std::process::id();

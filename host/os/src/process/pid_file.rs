@@ -1,9 +1,8 @@
 //! The process that a pid file names.
 //!
-//! A pid file outlives its process and even the boot, is written in several
-//! steps, moves while an application is replaced, and may come from a container
-//! in which the number stands for another process. What is certain is said, what
-//! is not is an error: it could not be told.
+//! A pid file outlives its process and even the boot, is written in several steps, is replaced together with the
+//! application, and may come from a container in which the number means another process. What is certain is
+//! reported; anything else is an error, which means that the result is unknown.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -16,37 +15,37 @@ use super::find::Found;
 use super::stat::{Stat, since_boot, ticks};
 use super::table::{Process, Table};
 
-/// How much later than its pid file a process may seem to have started: clocks are set, and the
-/// kernel and file systems round their times differently.
+/// How much later than its pid file a process may seem to have started: clocks are set, and the kernel and file
+/// systems round times differently.
 const SLACK: Duration = Duration::from_mins(1);
-/// The same of the boot. It happens once.
+/// The same tolerance for the boot, which happens once.
 const BOOT_SLACK: Duration = Duration::from_secs(2);
 /// A file that was changed less than this ago may not be complete yet.
 const COMPLETE: Duration = Duration::from_secs(1);
-/// A process writes its pid file at most so long after its start.
+/// A process writes its pid file within this time after its start.
 const WRITTEN_WITHIN: Duration = Duration::from_mins(10);
-/// More of a pid file is not read: the id is in its first line.
+/// The maximum that is read of a pid file: the id is in its first line.
 const MAX_SIZE: u64 = 4 << 10;
 
-/// What a pid file says.
+/// The content of a pid file.
 #[derive(Debug, PartialEq, Eq)]
 enum Content {
     Missing,
     /// It may be complete in a moment.
     Unfinished,
     NoId(String),
-    /// The id, and when the file was written (after 1970).
+    /// The id, and when the file was written (since 1970).
     Id(u32, Duration),
 }
 
-/// What is known of the one process that a file names.
+/// What is known about the process that a file names.
 enum Named {
     Found(Stat),
-    /// There is none, or it is another one: a whole sentence.
+    /// There is none, or it is another process: a whole sentence.
     Absent(String),
 }
 
-/// Whether all processes of this node must be looked at to understand the file.
+/// Whether all processes of this node must be read to interpret the file.
 pub(super) fn needs_table(path: &Path, known: Option<&Stat>) -> bool {
     match read(path) {
         Ok(Content::Id(pid, _)) => known.is_none_or(|known| known.pid != pid || !lives(known)),
@@ -54,13 +53,13 @@ pub(super) fn needs_table(path: &Path, known: Option<&Stat>) -> bool {
     }
 }
 
-/// The process that the file names. `known`: the one that it named before. `table`: for a process that
+/// The process that the file names. `known`: the process that it named before. `table`: needed for a process that
 /// it did not name before.
 pub(super) fn look(path: &Path, known: Option<&Stat>, table: Option<&Table>) -> io::Result<Found> {
     let shown = path.display();
     let named = match read(path)? {
         Content::Missing => Named::Absent(format!("there is no pid file {shown}")),
-        Content::NoId(text) => Named::Absent(format!("pid file {shown} holds no process id but {text:?}")),
+        Content::NoId(text) => Named::Absent(format!("pid file {shown} contains no process id but {text:?}")),
         Content::Unfinished => match known.filter(|known| lives(known)) {
             Some(known) => Named::Found(known.clone()),
             None => return Err(io::Error::other(format!("pid file {shown} is just being written"))),
@@ -71,7 +70,7 @@ pub(super) fn look(path: &Path, known: Option<&Stat>, table: Option<&Table>) -> 
         Named::Found(stat) => return Ok(Found { processes: vec![stat], ..Found::default() }),
         Named::Absent(absence) => absence,
     };
-    // The file may lie, and its process lives all the same.
+    // The file may be wrong while its process is still alive.
     Ok(match known.filter(|known| lives(known)) {
         Some(known) => Found {
             processes: vec![known.clone()],
@@ -100,7 +99,8 @@ fn named(
         return Ok(Named::Found(stat.clone()));
     }
     if living.is_none() && exists(pid) {
-        let reason = format!("pid {pid} of {shown} runs, and this user may not see what it is (hidepid)");
+        let reason =
+            format!("pid {pid} of {shown} is running, but this user cannot see what it is (hidepid)");
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
     }
     let namesake = table.and_then(|table| namesake(pid, written, living.as_ref(), table));
@@ -122,8 +122,8 @@ fn named(
     Ok(Named::Found(stat))
 }
 
-/// A process of a container that has this id there, and is more likely to have written the file than
-/// the one that has the id here.
+/// A process of a container that has this id there, and is more likely to have written the file than the process
+/// that has the id on the host.
 fn namesake<'t>(pid: u32, written: Duration, here: Option<&Stat>, table: &'t Table) -> Option<&'t Process> {
     table.living().find(|other| {
         let started = started(&other.stat);
@@ -144,7 +144,7 @@ fn lives(known: &Stat) -> bool {
     Stat::read(known.pid).is_ok_and(|stat| stat.is_same(known) && !stat.is_dead())
 }
 
-/// Whether there is a process with this id, seen or not.
+/// Whether there is a process with this id, even one that this daemon cannot see.
 fn exists(pid: u32) -> bool {
     let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
     matches!(test_kill_process(pid), Err(Errno::PERM))
@@ -168,7 +168,7 @@ fn read(path: &Path) -> io::Result<Content> {
 fn understand(text: &str, written: Duration, now: Duration) -> Content {
     let young = now.checked_sub(written).is_some_and(|age| age < COMPLETE);
     let line = text.trim_start().lines().next().unwrap_or_default().trim();
-    // Half a number is a number, too.
+    // A part of a number is a number as well, so the line must be complete.
     let ends = text.trim_start().contains(['\n', '\r']);
     match line.parse() {
         Ok(pid) if ends || !young => Content::Id(pid, written),
@@ -178,12 +178,12 @@ fn understand(text: &str, written: Duration, now: Duration) -> Content {
     }
 }
 
-/// After 1970, on the wall clock as it is set now.
+/// The time since 1970, on the wall clock as it is set now.
 fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// When it started, likewise.
+/// When the process started, on the same clock.
 fn started(stat: &Stat) -> Duration {
     (now() + ticks(stat.start_time)).saturating_sub(since_boot())
 }

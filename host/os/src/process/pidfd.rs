@@ -1,5 +1,5 @@
-//! A process as a file descriptor (`pidfd_open(2)`): its end is an event, and a
-//! signal never reaches another process that got the same id.
+//! A process as a file descriptor (`pidfd_open(2)`): its exit is an event, and a signal never reaches another
+//! process that got the same id.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,7 +13,7 @@ use tokio::io::unix::AsyncFd;
 use super::ending::Ending;
 use super::identity::ProcessId;
 
-/// One process, held by the kernel's own handle.
+/// A process, referenced by a pidfd.
 #[derive(Debug)]
 pub struct PidFd {
     fd: AsyncFd<OwnedFd>,
@@ -21,8 +21,7 @@ pub struct PidFd {
 }
 
 impl PidFd {
-    /// The living process with this id. `None` if there is none. Needs a tokio
-    /// runtime around it.
+    /// The living process with this id. `None` if there is none. Must be called in a tokio runtime.
     pub fn open(pid: u32) -> io::Result<Option<Self>> {
         let Some(fd) = open_fd(pid)? else { return Ok(None) };
         let id = match ProcessId::of(pid) {
@@ -30,27 +29,27 @@ impl PidFd {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        // What was opened lives still, so it had the id all the time, and what
-        // was read in between is about it.
+        // The opened process is still alive, so it had the id all the time, and what was read in between is about
+        // it.
         if has_ended(&fd)? {
             return Ok(None);
         }
         Ok(Some(Self { fd: super::readable::readable(fd)?, id }))
     }
 
-    /// Exactly this process. `None` if it has ended, whoever has its id now.
+    /// Exactly this process. `None` if it has ended, even if its id has been reused.
     pub fn open_exact(id: &ProcessId) -> io::Result<Option<Self>> {
         Ok(Self::open(id.pid)?.filter(|found| found.id == *id))
     }
 
-    /// A child of this process that nobody else waits for. It may have ended
-    /// already: until we have asked how, the kernel keeps its id for it.
+    /// A child of this process that no other code waits for. It may have ended already: until it is reaped, the
+    /// kernel reserves its id.
     pub fn of_child(child: &std::process::Child) -> io::Result<Self> {
         let fd = open_fd(child.id())?.ok_or_else(|| io::Error::from(Errno::SRCH))?;
         Ok(Self { fd: super::readable::readable(fd)?, id: ProcessId::of(child.id())? })
     }
 
-    /// Which process it is.
+    /// The identity of the process.
     pub fn id(&self) -> ProcessId {
         self.id
     }
@@ -58,22 +57,21 @@ impl PidFd {
     /// Returns when the process has ended.
     pub async fn exited(&self) {
         match self.fd.readable().await {
-            // It stays readable for ever: there is nothing to clear.
+            // It stays readable forever: there is nothing to clear.
             Ok(mut guard) => guard.retain_ready(),
-            // Only when the runtime shuts down, and all its tasks with it.
+            // Only when the runtime shuts down, together with all its tasks.
             Err(_) => std::future::pending().await,
         }
     }
 
-    /// Whether the process has ended, asked at once.
+    /// Whether the process has ended, without waiting.
     pub fn has_ended(&self) -> bool {
         has_ended(self.fd.get_ref()).unwrap_or(false)
     }
 
-    /// Sends a signal (`pidfd_send_signal(2)`). Returns whether there was still a
-    /// process to get it.
+    /// Sends a signal (`pidfd_send_signal(2)`). Returns whether the process still existed.
     ///
-    /// Who is stopped (SIGSTOP) sees a request to end only when continued, so it is.
+    /// A stopped process (SIGSTOP) handles a request to exit only when it is continued, so it is continued.
     pub fn signal(&self, signal: Signal) -> io::Result<bool> {
         let sent = self.send(number(signal))?;
         if sent && asks_to_end(signal) {
@@ -90,8 +88,8 @@ impl PidFd {
         }
     }
 
-    /// Asks how our own child ended, which also makes the kernel forget it.
-    /// `None` while it lives; unknown if it is not our child. Never waits.
+    /// Reaps our own child and returns how it ended. `None` while it is alive; unknown if it is not our child.
+    /// Never waits.
     pub fn wait_status(&self) -> io::Result<Option<Ending>> {
         let which = WaitId::PidFd(self.fd.get_ref().as_fd());
         match process::waitid(which, WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
@@ -107,7 +105,7 @@ impl PidFd {
     }
 }
 
-/// Whether the signal asks a process to end by itself.
+/// Whether the signal asks a process to exit by itself.
 pub fn asks_to_end(signal: Signal) -> bool {
     matches!(signal, Signal::Term | Signal::Int | Signal::Quit)
 }
@@ -132,7 +130,7 @@ pub(super) fn number(signal: Signal) -> process::Signal {
     }
 }
 
-/// The id as system calls take it. `None` for 0 and for what is no id at all.
+/// The id in the form that system calls take. `None` for 0 and for values that cannot be an id.
 pub(super) fn raw_pid(pid: u32) -> Option<Pid> {
     i32::try_from(pid).ok().and_then(Pid::from_raw)
 }
@@ -141,7 +139,7 @@ fn open_fd(pid: u32) -> io::Result<Option<OwnedFd>> {
     let Some(pid) = raw_pid(pid) else { return Ok(None) };
     match process::pidfd_open(pid, PidfdFlags::empty()) {
         Ok(fd) => Ok(Some(fd)),
-        // EINVAL, or ENOENT since Linux 6.15: the id of a thread that is no process.
+        // EINVAL, or ENOENT since Linux 6.15: the id of a thread other than the first.
         Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -157,7 +155,7 @@ mod tests {
     use super::*;
     use std::process::{Child, Command};
 
-    /// Ends its child also when a test fails.
+    /// Kills its child even if a test fails.
     struct Guard(Child);
     impl Drop for Guard {
         fn drop(&mut self) {

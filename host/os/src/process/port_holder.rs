@@ -1,4 +1,4 @@
-//! Who listens on a port that a program says is in use.
+//! Finds the process that listens on a port that a program reports as in use.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 
 use super::stat::Stat;
 
-/// What programs say of it, in small letters.
+/// The phrases by which programs report it, in lower case.
 const PHRASES: [&str; 5] =
     ["address already in use", "address in use", "connection in use", "eaddrinuse", "could not bind"];
-/// A host may have a great many open files. They are looked through for so long, and others wait for it.
+/// The time limit of the search, because a host may have very many open files and the caller waits.
 const LOOK_WITHIN: Duration = Duration::from_millis(200);
-/// So many processes are named.
+/// The maximum number of processes that are named.
 const NAMED: usize = 3;
 /// `TCP_LISTEN` of the kernel's `include/net/tcp_states.h`.
 const LISTENS: &str = "0A";
 
-/// Who holds the port that this output says is in use, as half a sentence: `port 8080 is held by nginx 4711`. `None` if
-/// it says no such thing, or nobody is found.
+/// The process that holds the port which this output reports as in use, as half a sentence: `port 8080 is held by
+/// nginx 4711`. `None` if the output reports nothing like that, or no process is found.
 pub fn of_the_port_in_use(output: &str) -> Option<String> {
     let ports = ports_in_use(output);
     if ports.is_empty() {
@@ -37,8 +37,8 @@ pub fn of_the_port_in_use(output: &str) -> Option<String> {
     (!holders.is_empty()).then(|| format!("port {port} is held by {}", holders.join(", ")))
 }
 
-/// What listens at this address, or else on its port of every address, as far as we may know:
-/// `redis-server 4711 (stopped)`.
+/// What listens on this address, or else on its port of any address, as far as the daemon can see: `redis-server
+/// 4711 (stopped)`.
 pub fn of_address(address: SocketAddr) -> Vec<String> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
     let listening = listening(&tables);
@@ -54,7 +54,7 @@ pub fn of_address(address: SocketAddr) -> Vec<String> {
     if found.is_empty() { Vec::new() } else { holders(&found).into_iter().take(NAMED).collect() }
 }
 
-/// Numbers that may be the port, in lines that say that something is in use.
+/// Numbers that may be the port, in lines that report something as in use.
 fn ports_in_use(output: &str) -> Vec<u16> {
     let mut ports = Vec::new();
     for line in output.lines() {
@@ -71,7 +71,8 @@ fn ports_in_use(output: &str) -> Vec<u16> {
     ports
 }
 
-/// Behind a colon, a comma and a space, or the word: `127.0.0.1:8080`, `('127.0.0.1', 8080)`, `port 8080`.
+/// After a colon, after a comma and a space, or after the word: `127.0.0.1:8080`, `('127.0.0.1', 8080)`, `port
+/// 8080`.
 fn numbers_of_ports(line: &str) -> impl Iterator<Item = u16> {
     line.match_indices(|c: char| c.is_ascii_digit()).filter_map(|(at, _)| {
         let (before, behind) = line.split_at(at);
@@ -85,7 +86,7 @@ fn numbers_of_ports(line: &str) -> impl Iterator<Item = u16> {
     })
 }
 
-/// Addresses that are listened on, with the sockets that do.
+/// Addresses that have a listener, with its sockets.
 fn listening(tables: &[String]) -> Vec<(SocketAddr, u64)> {
     let socket = |line: &str| {
         let mut fields = line.split_ascii_whitespace();
@@ -99,7 +100,7 @@ fn listening(tables: &[String]) -> Vec<(SocketAddr, u64)> {
     tables.iter().flat_map(|table| table.lines().skip(1).filter_map(socket)).collect()
 }
 
-/// An address as the kernel's tables write it: words of eight digits, each in the byte order of the machine.
+/// An address in the format of the kernel's tables: words of eight digits, each in the byte order of the machine.
 fn address_of(digits: &str) -> Option<IpAddr> {
     let word = |at: usize| u32::from_str_radix(digits.get(at..at + 8)?, 16).ok();
     let words: Vec<u32> = (0..digits.len()).step_by(8).map(word).collect::<Option<_>>()?;
@@ -110,7 +111,7 @@ fn address_of(digits: &str) -> Option<IpAddr> {
     <[u8; 16]>::try_from(bytes.as_slice()).ok().map(IpAddr::from)
 }
 
-/// Processes that have one of these sockets open, as far as we may see.
+/// Processes that have one of these sockets open, as far as the daemon can see.
 fn holders(sockets: &BTreeSet<u64>) -> Vec<String> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let mut pids: Vec<u32> =
@@ -169,7 +170,7 @@ mod tests {
             ("", &[]),
         ] {
             let found = ports_in_use(output);
-            // A time is taken for one as well; nobody listens there, or is named by it.
+            // A time is taken for a port as well; no process listens there, so none is named.
             assert!(ports.iter().all(|port| found.contains(port)), "{output}: {found:?}");
             assert!(!ports.is_empty() || found.is_empty(), "{output}: {found:?}");
         }
@@ -201,10 +202,10 @@ mod tests {
         let told = of_the_port_in_use(&output).unwrap();
         assert!(told.starts_with(&format!("port {port} is held by ")), "{told}");
         assert!(told.contains(&format!("{} {}", this.comm, this.pid)), "{told}");
-        // A child that another test starts holds it too, until it has become its program.
+        // A child that another test starts holds it as well, until it executes its program.
         let (address, named) = (listener.local_addr().unwrap(), format!("{} {}", this.comm, this.pid));
         until("this process alone listens", || of_address(address) == [named.as_str()]).await;
-        // Another address of this machine has the port for itself.
+        // Another address of this machine has the port to itself.
         let elsewhere = of_address(SocketAddr::from(([127, 0, 0, 2], port)));
         assert!(elsewhere.is_empty(), "{elsewhere:?}");
         assert_eq!(of_the_port_in_use(&format!("listens on 127.0.0.1:{port}")), None);

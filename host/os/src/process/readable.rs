@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Hands the descriptor to tokio's poller. Needs a tokio runtime around it.
+/// Registers the descriptor with tokio's poller. Must be called in a tokio runtime.
 pub(crate) fn readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open until it is dropped and always names the same
     // descriptor; the `AsyncFd` owns it, and nobody takes it out or replaces it.

@@ -1,4 +1,4 @@
-//! `/proc/PID/stat`, the one file that says most (`proc_pid_stat(5)`).
+//! `/proc/PID/stat`, the file with most of the facts about a process (`proc_pid_stat(5)`).
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,31 +6,28 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// `PF_KTHREAD` of the kernel's `include/linux/sched.h`: it has no program.
+/// `PF_KTHREAD` of the kernel's `include/linux/sched.h`: a kernel thread.
 const KERNEL_THREAD: u64 = 0x0020_0000;
 
 /// One process at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stat {
-    /// Process id.
     pub pid: u32,
     /// The program's name, at most 15 bytes.
     pub comm: String,
-    /// One letter: `R` runs, `S` sleeps, `T` stopped, `Z` zombie, …
+    /// One letter: `R` running, `S` sleeping, `T` stopped, `Z` zombie, …
     pub state: char,
-    /// The process that started it, or the one that took it over when that one ended.
+    /// The parent: the process that started it, or the one that it was reparented to.
     pub parent: u32,
-    /// Process group id.
     pub group: u32,
-    /// Session id.
     pub session: i32,
-    /// It is in the foreground of a terminal: somebody sees it at work.
+    /// It is in the foreground of a terminal: a user is working with it.
     pub foreground: bool,
-    /// It belongs to the kernel and has no program.
+    /// It is a kernel thread and has no program.
     pub kernel_thread: bool,
     /// CPU time used, user and system, in clock ticks.
     pub cpu_ticks: u64,
-    /// How many threads it has.
+    /// The number of its threads.
     pub threads: u64,
     /// When it started, in clock ticks after the boot.
     pub start_time: u64,
@@ -44,7 +41,7 @@ impl Stat {
     pub fn read(pid: u32) -> io::Result<Self> {
         let mut buffer = [0; 1024];
         let path = format!("/proc/{pid}/stat");
-        // A process that ends between open and read gives ESRCH.
+        // A process that exits between open and read gives ESRCH.
         let length =
             File::open(path).and_then(|mut file| file.read(&mut buffer)).map_err(|error| {
                 match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
@@ -61,16 +58,16 @@ impl Stat {
         })
     }
 
-    /// Understands the file's text. The name is in parentheses and may itself
-    /// hold parentheses and spaces, so the last parenthesis counts.
+    /// Parses the file's text. The name is in parentheses and may itself contain parentheses and spaces, so the
+    /// last parenthesis counts.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let open = text.iter().position(|b| *b == b'(')?;
         let close = text.iter().rposition(|b| *b == b')')?;
         let pid = std::str::from_utf8(text.get(..open)?).ok()?.trim().parse().ok()?;
         let comm = String::from_utf8_lossy(text.get(open + 1..close)?).into_owned();
         let mut fields = std::str::from_utf8(text.get(close + 1..)?).ok()?.split_ascii_whitespace();
-        // `nth` counts from the field after the one taken last; the numbers in
-        // the comments are those of the manual page.
+        // `nth` counts from the field after the one read last; the numbers in the comments are those of the manual
+        // page.
         let state = fields.next()?.chars().next()?; // 3
         let parent = fields.next()?.parse().ok()?; // 4
         let group = fields.next()?.parse().ok()?; // 5
@@ -99,13 +96,13 @@ impl Stat {
         })
     }
 
-    /// Whether it is the same process, and not another one with its id.
+    /// Whether it is the same process, and not another one with the same id.
     pub fn is_same(&self, other: &Self) -> bool {
         (self.pid, self.start_time) == (other.pid, other.start_time)
     }
 
-    /// A zombie has ended: it only waits for its parent to ask how. One whose
-    /// first thread alone has ended looks the same, and lives on in the others.
+    /// Whether it has ended: a zombie only waits to be reaped. A process whose first thread alone has ended looks
+    /// the same, but its other threads are alive.
     pub fn is_dead(&self) -> bool {
         match self.state {
             'Z' => self.threads <= 1,
@@ -131,14 +128,14 @@ pub fn ticks(count: u64) -> Duration {
     Duration::from_micros(count.saturating_mul(1_000_000) / per_second)
 }
 
-/// How long ago this machine was started, on the clock that start times are on.
+/// The time since this machine was started, on the clock of process start times.
 pub(crate) fn since_boot() -> Duration {
     let now = clock_gettime(ClockId::Boottime);
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-/// The kernel is just taking a process away that has been waited for: it has no group any
-/// more, which reads as -1 (`do_task_stat` of the kernel's `fs/proc/array.c`).
+/// The kernel is just removing a process that has been reaped: it has no group any more, which reads as -1
+/// (`do_task_stat` of the kernel's `fs/proc/array.c`).
 fn is_released(text: &[u8]) -> bool {
     let behind = text.rsplit(|b| *b == b')').next().unwrap_or_default();
     let mut fields = behind.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
@@ -184,7 +181,7 @@ mod tests {
 
     #[test]
     fn no_process_is_not_found() {
-        // Process ids end at 2^22 (proc_sys_kernel(5), pid_max).
+        // Process ids are at most 2^22 (proc_sys_kernel(5), pid_max).
         assert_eq!(Stat::read(u32::MAX).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 

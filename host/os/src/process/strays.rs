@@ -63,7 +63,7 @@ mod tests {
     use super::*;
     use std::io::Read as _;
 
-    /// Says a word, and waits for one that never comes.
+    /// Prints a word, and waits forever.
     const SCRIPT: &str = "echo; read line";
 
     fn end_applications(program: &Path, folder: &Path) -> usize {
@@ -78,7 +78,7 @@ mod tests {
             .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        // Between its start and its first word its command line is not there yet.
+        // Right after its start, its command line is not visible yet.
         child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         child
     }
@@ -88,8 +88,8 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let root = std::fs::canonicalize(place.path()).unwrap();
         let program = root.join("program");
-        // By a program of its own: what this process has open for writing, so has what another test starts
-        // at this moment, and then it cannot be executed (execve(2), ETXTBSY).
+        // Written by a separate program: a process that another test starts at this moment inherits what this
+        // process has open for writing, and then the file cannot be executed (execve(2), ETXTBSY).
         let copied = std::process::Command::new("cp").arg("/bin/sh").arg(&program).status();
         assert!(copied.unwrap().success());
         std::fs::write(root.join("demo-app"), SCRIPT).unwrap();

@@ -1,7 +1,7 @@
-//! All processes of this node, read once for all who ask.
+//! All processes of this node, read once for all readers.
 //!
-//! A scan reads one small file of each process. What a process was started as
-//! costs more to read and seldom changes, so it is kept from scan to scan.
+//! A scan reads one small file of each process. What a process was started as is more expensive to read and rarely
+//! changes, so it is cached from scan to scan.
 
 use std::collections::HashMap;
 use std::io;
@@ -13,69 +13,67 @@ use super::environment;
 use super::stat::Stat;
 use crate::exhaustion::with_reserve;
 
-/// A process this young may yet become another program (execve(2)), change its
-/// title or be moved to its control group.
+/// A process younger than this may still execute another program (execve(2)), change its title or be moved to its
+/// control group.
 const SETTLED: Duration = Duration::from_secs(3);
-/// Programs may change their title at any time: look again after so long.
+/// Programs may change their title at any time, so it is read again after this time.
 const REFRESH: Duration = Duration::from_mins(1);
-/// Longer command lines are cut: nobody searches beyond.
+/// Longer command lines are truncated: a search needs no more.
 const MAX_COMMAND_LINE: usize = 64 << 10;
 
-/// The variable that says which command of which module a process comes from. Children inherit it, also those that leave
-/// the group and the session of their parent.
+/// The variable that names the command and the module that a process comes from. Children inherit it, even those
+/// that leave the group and the session of their parent.
 pub const MARK: &str = "BELLWETHER_BELONGS";
 
-/// The processes at one moment.
+/// The processes at one point in time.
 #[derive(Debug)]
 pub struct Table {
-    /// When the reading of it began.
+    /// When the scan began.
     taken: Instant,
-    /// By process id.
+    /// Ordered by process id.
     processes: Vec<Process>,
 }
 
-/// One process.
 #[derive(Debug, Clone)]
 pub struct Process {
-    /// What changes.
+    /// The values that change all the time.
     pub stat: Stat,
     /// What it was started as.
     pub image: Arc<Image>,
 }
 
-/// What a process was started as, as far as we may know. All empty for a kernel thread.
+/// What a process was started as, as far as the daemon may read it. All fields are empty for a kernel thread.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Image {
-    /// File name of the program that runs. Empty if it belongs to another user.
+    /// File name of the program that runs. Empty if the process belongs to another user.
     pub program: String,
-    /// File name of the first argument, by custom the program as it was called.
+    /// File name of the first argument, which by convention is the name that the program was called by.
     pub called: String,
     /// All arguments, separated by single spaces.
     pub command_line: String,
     /// The lines of `/proc/PID/cgroup` (cgroups(7)).
     pub control_groups: String,
-    /// The [mark](MARK) that it carries, or that was seen on it or on a parent of it before.
+    /// The [mark](MARK) of the process, or the one that was seen earlier on it or on its parent.
     pub mark: String,
-    /// Its id where it lives, if that is a process id namespace below ours, as in a container
-    /// (`pid_namespaces(7)`).
+    /// Its id in its own process id namespace, if that is below ours, as in a container (`pid_namespaces(7)`).
     pub inner_pid: Option<u32>,
 }
 
 impl Table {
-    /// All processes that live, zombies and this daemon itself left out.
+    /// All living processes, except zombies and this daemon itself.
     pub fn living(&self) -> impl Iterator<Item = &Process> {
         let this = std::process::id();
         self.processes.iter().filter(move |p| !p.stat.is_dead() && p.stat.pid != this)
     }
 
-    /// The process with this id, be it a zombie.
+    /// The process with this id, even if it is a zombie.
     pub fn get(&self, pid: u32) -> Option<&Process> {
         let found = self.processes.binary_search_by_key(&pid, |p| p.stat.pid).ok()?;
         self.processes.get(found)
     }
 }
 
-/// Where tables come from. Cheap to clone; all clones share their scans.
+/// The source of tables. Cheap to clone; all clones share their scans.
 #[derive(Debug, Clone, Default)]
 pub struct ProcessTable(Arc<Shared>);
 
@@ -95,13 +93,12 @@ struct Known {
 }
 
 impl ProcessTable {
-    /// A table that was begun at most so long ago. Whoever asks while a scan is
-    /// under way waits for it and shares the next one.
+    /// A table whose scan began at most this long ago. A caller that comes during a scan waits for it and shares
+    /// the next one.
     pub async fn scan(&self, not_older_than: Duration) -> io::Result<Arc<Table>> {
         let asked = Instant::now();
         let shared = Arc::clone(&self.0);
-        // A task of its own: the lock must not wait for a caller that does not
-        // come to drive its future on.
+        // A separate task: the lock must not depend on a caller that stops polling its future.
         tokio::spawn(async move { shared.scan(asked, not_older_than).await })
             .await
             .map_err(io::Error::other)?
@@ -131,7 +128,7 @@ impl Shared {
             let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
             match Stat::read(pid) {
                 Ok(stat) => processes.push(Process { image: image(&mut images, &stat, taken), stat }),
-                // It ended since, or is hidden from us (proc(5), hidepid).
+                // It has exited since, or is hidden from us (proc(5), hidepid).
                 Err(error)
                     if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {}
                 Err(error) => return Err(error),
@@ -146,7 +143,7 @@ impl Shared {
     }
 }
 
-/// What is known of the process, read again if it may have changed.
+/// What is known about the process, read again if it may have changed.
 fn image(images: &mut HashMap<u32, Known>, stat: &Stat, now: Instant) -> Arc<Image> {
     if let Some(known) = images.get(&stat.pid)
         && known.start_time == stat.start_time
@@ -157,7 +154,7 @@ fn image(images: &mut HashMap<u32, Known>, stat: &Stat, now: Instant) -> Arc<Ima
         return Arc::clone(&known.image);
     }
     let mut image = if stat.kernel_thread { Image::default() } else { Image::read(stat.pid) };
-    // A program that sets its title writes over its environment, and one that it becomes may get another one.
+    // A program that sets its title overwrites its environment, and a program that it executes may get another one.
     if let Some(before) = images.get(&stat.pid).filter(|known| known.start_time == stat.start_time)
         && image.mark.is_empty()
     {
@@ -175,13 +172,13 @@ fn image(images: &mut HashMap<u32, Known>, stat: &Stat, now: Instant) -> Arc<Ima
     image
 }
 
-/// A process without a mark has that of its parent: its environment may be empty, or another's. Once seen it stays,
-/// also when the parent ends. Our own children are told apart by what we give them.
+/// A process without a mark inherits that of its parent: its environment may be empty or replaced. Once seen it
+/// stays, even when the parent ends. Our own children are distinguished by the mark that they are given.
 fn pass_marks_on(processes: &mut [Process], images: &mut HashMap<u32, Known>) {
     if processes.iter().all(|p| p.image.mark.is_empty()) {
         return;
     }
-    // Parents first.
+    // Parents come first.
     let mut order: Vec<usize> = (0..processes.len()).collect();
     order.sort_by_key(|index| processes.get(*index).map(|p| (p.stat.start_time, p.stat.pid)));
     let this = std::process::id();
@@ -205,7 +202,7 @@ fn pass_marks_on(processes: &mut [Process], images: &mut HashMap<u32, Known>) {
     }
 }
 
-/// The mark in the environment of a process, as far as we may read it.
+/// The mark in the environment of a process, as far as the daemon may read it.
 fn mark_of(pid: u32) -> String {
     mark_in(&environment::of(pid).unwrap_or_default())
 }
@@ -217,7 +214,7 @@ fn mark_in(environment: &[u8]) -> String {
 }
 
 impl Image {
-    /// Reads what the process lets us: the rest stays empty.
+    /// Reads what the process's permissions allow: the rest stays empty.
     pub fn read(pid: u32) -> Self {
         let program = std::fs::read_link(format!("/proc/{pid}/exe")).ok();
         let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -230,8 +227,8 @@ impl Image {
         }
     }
 
-    /// Understands `/proc/PID/cmdline`: arguments that each end with a zero byte,
-    /// or the title that a program has put in their place.
+    /// Parses `/proc/PID/cmdline`: arguments that each end with a zero byte, or the title that a program has put in
+    /// their place.
     fn from_arguments(arguments: &[u8]) -> Self {
         let arguments = arguments.get(..MAX_COMMAND_LINE).unwrap_or(arguments);
         let arguments: Vec<String> = String::from_utf8_lossy(arguments)
@@ -251,14 +248,14 @@ fn inner_pid(status: &[u8]) -> Option<u32> {
     ids.split_ascii_whitespace().skip(1).last()?.parse().ok()
 }
 
-/// The file name alone. A program whose file was replaced since has a mark behind it.
+/// The file name alone. If the program's file was replaced since, a suffix marks that.
 fn program_name(path: &Path) -> String {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     name.strip_suffix(" (deleted)").map(str::to_owned).unwrap_or(name)
 }
 
-/// The id that the kernel gave out last (`proc_loadavg(5)`): as long as it stays
-/// the same, there is no new process. A hundred times cheaper than a scan.
+/// The id that the kernel assigned last (`proc_loadavg(5)`): as long as it stays the same, there is no new process.
+/// A hundred times cheaper than a scan.
 pub fn newest_pid() -> io::Result<u32> {
     let text = std::fs::read_to_string("/proc/loadavg")?;
     text.split_ascii_whitespace()

@@ -1,4 +1,4 @@
-//! What processes use.
+//! The resource usage of processes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,42 +7,42 @@ use std::time::{Duration, Instant};
 
 use super::stat::{Stat, ticks};
 
-/// What some processes use together.
+/// The combined resource usage of several processes.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Usage {
-    /// Memory in bytes. Of pages that several processes share, each has its share (its proportional set size).
+    /// Memory in bytes. Pages that several processes share are divided between them (proportional set size).
     pub memory: u64,
-    /// CPU in percent of one processor since the measurement before; `None` at the first.
+    /// CPU in percent of one processor since the previous measurement; `None` for the first one.
     pub cpu: Option<f64>,
-    /// Open files of the one that has most; `None` if we may not know (`proc_pid_fd(5)`).
+    /// The largest number of open files of one process; `None` if the daemon may not read it (`proc_pid_fd(5)`).
     pub open_files: Option<u64>,
-    /// All threads.
+    /// Threads of all processes together.
     pub threads: u64,
-    /// Since the oldest of them started.
+    /// The time since the oldest of them started.
     pub uptime: Duration,
 }
 
-/// Measures the same processes again and again.
+/// Measures the same processes repeatedly.
 #[derive(Debug, Default)]
 pub struct UsageMeter {
     last: Option<Sample>,
     shares: Option<Shares>,
 }
 
-/// What the memory of several processes came to when it was last looked at page by page.
+/// The memory of several processes at the last measurement page by page.
 #[derive(Debug, Clone, Copy)]
 struct Shares {
     at: Instant,
-    /// How long that took.
+    /// How long the measurement took.
     took: Duration,
-    /// Together, each page counted once.
+    /// The sum, each shared page counted once.
     proportional: u64,
-    /// Together, each page counted for each.
+    /// The sum, each shared page counted for each process.
     resident: u64,
 }
 
-/// To look at each page of large processes takes the kernel a while: at most one part in so many of
-/// the time is spent on it.
+/// Reading every page of large processes takes the kernel a while: at most this fraction of the time is spent on
+/// it.
 const REST: u32 = 20;
 
 #[derive(Debug)]
@@ -53,7 +53,7 @@ struct Sample {
 }
 
 impl UsageMeter {
-    /// What these processes use now. `None` if there are none.
+    /// The present usage of these processes. `None` if there are none.
     pub fn measure(&mut self, processes: &[Stat], now: Instant) -> Option<Usage> {
         let oldest = processes.iter().min_by_key(|stat| stat.start_time)?;
         Some(Usage {
@@ -65,9 +65,9 @@ impl UsageMeter {
         })
     }
 
-    /// What the processes have together. One that is alone has what is resident. Of several, each has
-    /// its proportional share of the pages that it has in common with others (`proc_pid_smaps(5)`);
-    /// between two looks at that, the share that it had.
+    /// The memory of the processes together. For a single process it is its resident memory. For several, each has
+    /// its proportional share of the pages that it has in common with others (`proc_pid_smaps(5)`); between two
+    /// measurements of that, the last known ratio is used.
     fn memory(&mut self, processes: &[Stat], now: Instant) -> u64 {
         let together: u64 = processes.iter().map(Stat::resident_bytes).sum();
         if processes.len() == 1 {
@@ -85,8 +85,8 @@ impl UsageMeter {
         proportional
     }
 
-    /// Counts what each process used since the last look, and all that a process
-    /// used that is new since then.
+    /// Counts the CPU time of each process since the last measurement, and all the CPU time of processes that are
+    /// new since then.
     fn cpu(&mut self, processes: &[Stat], now: Instant) -> Option<f64> {
         let used = processes.iter().map(|stat| ((stat.pid, stat.start_time), stat.cpu_ticks)).collect();
         let last = self.last.replace(Sample { at: now, used })?;
@@ -103,7 +103,7 @@ impl UsageMeter {
 }
 
 impl Shares {
-    /// What processes that have so much resident now have, if they share as they did.
+    /// An estimate for processes with this resident memory, if they share memory as they did before.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -132,11 +132,11 @@ fn most_open_files(processes: &[Stat]) -> Option<u64> {
     counts.ok()?.into_iter().max()
 }
 
-/// How many files a process holds open. Since Linux 6.2 the folder's size is
-/// their number; before, it is 0 and they are to be counted.
+/// The number of files that a process has open. Since Linux 6.2 it is the folder's size; before, that is 0 and the
+/// entries have to be counted.
 pub fn open_files(pid: u32) -> io::Result<u64> {
     let path = format!("/proc/{pid}/fd");
-    // Whoever may not list the folder may still ask for its size.
+    // Without permission to list the folder, its size can still be read.
     match fs::metadata(&path)?.len() {
         0 => Ok(fs::read_dir(&path)?.count() as u64),
         count => Ok(count),
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn pages_that_processes_share_count_once() {
-        // Ten shells share their program and their libraries, and have little of their own.
+        // Ten shells share their program and their libraries, and have little memory of their own.
         let mut children: Vec<_> = (0..10)
             .map(|_| {
                 std::process::Command::new("/bin/sh")
@@ -184,7 +184,7 @@ mod tests {
             })
             .map(Result::unwrap)
             .collect();
-        // Each has written its line: it is the program that it will be.
+        // Each has printed its line, so each has executed its program.
         for child in &mut children {
             child.stdout.as_mut().unwrap().read_exact(&mut [0; 1]).unwrap();
         }

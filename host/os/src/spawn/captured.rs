@@ -1,4 +1,4 @@
-//! Runs a declared command and keeps what it writes, for whoever asked for it.
+//! Runs a declared command and captures its output.
 //!
 //! ```text
 //!   start ──▶ its outputs are read, 64 KiB of each kept ──▶ it ends ──▶ its group is killed,
@@ -6,8 +6,8 @@
 //!                 ▼
 //!              Overdue
 //! ```
-//! Steps of plans do not go this way: what they start may live on, and must
-//! not write into a pipe that nobody reads.
+//! Steps of plans are not run this way: what they start may live on, and must not write into a pipe that is no
+//! longer read.
 
 use std::io;
 use std::pin::pin;
@@ -26,30 +26,32 @@ use super::child::{Home, Launch, Streams};
 use super::running::Running;
 use crate::process::ending::Ending;
 
-/// Kept of each output, in bytes.
+/// The maximum that is kept of each output, in bytes.
 pub const MAX_KEPT: usize = 64 << 10;
-/// Of its last words, in characters.
+/// The maximum length of the last line that is shown, in characters.
 const MAX_SAID: usize = 200;
-/// What left the group of a command that has ended may hold its outputs open. Nobody waits for it longer.
+/// Processes that have left the group of a command that has ended may keep its outputs open. They are waited for no
+/// longer than this.
 const REST: Duration = Duration::from_millis(100);
 
-/// A command that came to its end, well or not.
+/// A command that has completed, successfully or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Captured {
-    /// How it ended.
+    /// The exit code or signal.
     pub ending: Ending,
     /// The first 64 KiB of its standard output.
     pub stdout: Vec<u8>,
     /// The first 64 KiB of its standard error.
     pub stderr: Vec<u8>,
-    /// It wrote more than that.
+    /// Whether it wrote more than that.
     pub truncated: bool,
-    /// From its start to its end.
+    /// The time from its start to its end.
     pub took: Duration,
 }
 
 impl Captured {
-    /// The last line that it wrote, or that it wrote as an error, if it wrote any. Cut to so many characters as are shown.
+    /// The last line that it wrote, preferably to standard error. Truncated to the number of characters that are
+    /// shown.
     pub fn last_words(&self) -> Option<String> {
         let said = String::from_utf8_lossy(if self.stderr.is_empty() { &self.stdout } else { &self.stderr });
         let line = said.lines().rev().find(|line| !line.trim().is_empty())?;
@@ -57,20 +59,19 @@ impl Captured {
     }
 }
 
-/// Why it did not come to its end.
+/// Why a command did not complete.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
-    /// It cannot be started, or not be watched.
+    /// It cannot be started, or cannot be monitored.
     #[error("{0:#}")]
     Start(anyhow::Error),
-    /// It was killed.
+    /// It exceeded its time limit and was killed.
     #[error("did not end within {} and was killed", plain(*.0))]
     Overdue(Duration),
 }
 
-/// Runs it at most so long. It is killed with its process group when its time
-/// is up, when it has ended itself, and when the future is dropped. Needs a
-/// tokio runtime around it.
+/// Runs the command with a time limit. It is killed with its process group when its time is up, when it has ended
+/// itself, and when the future is dropped. Must be called in a tokio runtime.
 pub async fn run(
     home: &Home,
     launch: &Launch<'_>,
@@ -90,7 +91,7 @@ pub async fn run(
         };
         let took = began.elapsed();
         if !pumping.is_terminated() {
-            // An error: somebody holds them open, and what has been read is enough.
+            // An error: a process keeps them open, and what has been read is sufficient.
             let _ = tokio::time::timeout(REST, pumping).await;
         }
         ending.map(|ending| (ending, took))
@@ -121,7 +122,7 @@ fn start(home: &Home, launch: &Launch<'_>, stdin: Option<Vec<u8>>) -> anyhow::Re
     Ok((running, Pipes { said, stdout: stdout_kept, stderr: stderr_kept }))
 }
 
-/// Our ends.
+/// The daemon's ends of the pipes.
 struct Pipes {
     said: Option<(pipe::Sender, Vec<u8>)>,
     stdout: Catch,
@@ -129,12 +130,12 @@ struct Pipes {
 }
 
 impl Pipes {
-    /// Until both outputs are at their end.
+    /// Runs until both outputs are at their end.
     async fn pump(&mut self) {
         let Self { said, stdout, stderr } = self;
         let say = async {
             if let Some((mut pipe, bytes)) = said.take() {
-                // One that does not read all of it has its reasons.
+                // A command need not read all of its input.
                 let _ = pipe.write_all(&bytes).await;
             }
         };
@@ -142,7 +143,7 @@ impl Pipes {
     }
 }
 
-/// What is kept of an output. The rest is read, too, or the command would wait for it for ever.
+/// The part of an output that is kept. The rest is read as well, because otherwise the command would block.
 struct Catch {
     pipe: pipe::Receiver,
     kept: Vec<u8>,
@@ -157,7 +158,7 @@ impl Catch {
 
     async fn fill(&mut self) {
         let mut buffer = [0; 4096];
-        // An error is an end, too: what came so far is what there is.
+        // An error ends the output as well: what was read so far is kept.
         while let Ok(length @ 1..) = self.pipe.read(&mut buffer).await {
             let read = buffer.get(..length).unwrap_or_default();
             let room = MAX_KEPT - self.kept.len();
@@ -196,7 +197,7 @@ mod tests {
         let told = captured(&harness, "cat; kill -9 $$", None, LONG).await.unwrap();
         assert_eq!(told.ending, Ending::Signaled { signal: 9, dumped: false });
         assert_eq!(told.stdout, b"", "there is nothing to read");
-        // One that reads nothing of what it is given ends all the same.
+        // A command that does not read its input ends all the same.
         let told = captured(&harness, "exit 0", Some(&vec![b'x'; 64 << 10]), LONG).await.unwrap();
         assert_eq!(told.ending, Ending::Exited(0));
     }
@@ -214,12 +215,12 @@ mod tests {
     #[tokio::test]
     async fn it_gets_no_descriptor_but_its_three_streams() {
         let harness = Harness::new();
-        // One that the daemon opened, and one that it was started with.
+        // One descriptor that the daemon opened, and one that it inherited.
         let ours = std::fs::File::open("/dev/null").unwrap();
         let _inherited = rustix::io::dup(&ours).unwrap();
         crate::process::inherited::close_on_exec();
         let told = captured(&harness, "exec ls /proc/self/fd", None, LONG).await.unwrap();
-        // The last is the folder that is being listed.
+        // The last one is the folder that is being listed.
         assert_eq!(String::from_utf8_lossy(&told.stdout), "0\n1\n2\n3\n");
     }
 
@@ -245,11 +246,11 @@ mod tests {
     #[tokio::test]
     async fn one_that_has_left_its_group_with_the_outputs_open_is_not_waited_for() {
         let harness = Harness::new();
-        // It says when it has left, or it would be ended with the others.
+        // It reports when it has left the group; otherwise it would be killed with the others.
         let script = "mkfifo left; setsid sh -c 'echo > left; exec sleep 600' & read line < left; echo done";
         let told = captured(&harness, script, None, LONG).await.unwrap();
         assert_eq!((told.ending, told.stdout.as_slice()), (Ending::Exited(0), &b"done\n"[..]));
-        // Whoever waited for its outputs would have waited for its end.
+        // If the outputs were waited for, its end would be waited for.
         assert_eq!(processes_of(harness.root.path()).len(), 1);
     }
 

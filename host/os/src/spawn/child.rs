@@ -1,8 +1,7 @@
 //! Starts a declared command.
 //!
-//! By `posix_spawn` (std uses it as long as nothing asks for more, such as a
-//! `pre_exec` closure or another user): its cost does not grow with the memory
-//! of the daemon, as that of a fork does.
+//! With `posix_spawn` (std uses it as long as nothing else is needed, such as a `pre_exec` closure or another
+//! user): its cost does not grow with the memory of the daemon, unlike that of a fork.
 
 use std::fs::File;
 use std::io;
@@ -26,57 +25,50 @@ use crate::spawn::command::CommandSpec;
 use crate::spawn::env_file;
 use crate::spawn::program::{PROGRAM_PATH, program_file};
 
-/// What is the same for all commands.
+/// The settings that are the same for all commands.
 #[derive(Debug, Clone)]
 pub struct Home {
-    /// The daemon's folder: programs and folders that are not absolute are relative to it.
+    /// The daemon's folder: relative paths of programs and folders are relative to it.
     pub root: PathBuf,
-    /// This node's name.
     pub node: NodeName,
-    /// What starts applications, and what runs as another user or within limits of its own.
+    /// How to start applications, and commands that run as another user or with their own limits.
     pub launcher: Launcher,
 }
 
 /// Which command to start.
 #[derive(Debug, Clone, Copy)]
 pub struct Launch<'a> {
-    /// Of which module.
+    /// The module that declares it.
     pub module: &'a ModuleName,
-    /// Its name.
     pub command: &'a CommandName,
-    /// As it was declared.
     pub spec: &'a CommandSpec,
-    /// Added behind the declared arguments.
+    /// Added after the declared arguments.
     pub arguments: &'a [String],
 }
 
-/// What a command reads and where its outputs go. It gets no other descriptor:
-/// whatever the daemon opens is closed in its children (`O_CLOEXEC`).
+/// The standard streams of a command. It gets no other descriptor: whatever the daemon opens is closed in its
+/// children (`O_CLOEXEC`).
 #[derive(Debug)]
 pub struct Streams {
-    /// What it reads.
     pub stdin: Stdio,
-    /// Its standard output.
     pub stdout: Stdio,
-    /// Its standard error.
     pub stderr: Stdio,
 }
 
 impl Streams {
-    /// Nothing to read, and both outputs to a file.
+    /// No input, and both outputs to a file.
     pub(crate) fn to_log(log: File) -> io::Result<Self> {
         Ok(Self { stdin: Stdio::null(), stdout: log.try_clone()?.into(), stderr: log.into() })
     }
 
-    /// Nothing to read, and both outputs to nobody.
+    /// No input, and both outputs discarded.
     pub(crate) fn to_nobody() -> Self {
         Self { stdin: Stdio::null(), stdout: Stdio::null(), stderr: Stdio::null() }
     }
 }
 
 impl Home {
-    /// Starts it as the leader of a process group of its own. Returns once the
-    /// program itself runs. Whoever gets the handle has to
+    /// Starts it as the leader of its own process group. Returns once the program itself runs. The caller must
     /// [reap](PidFd::wait_status) the child.
     pub fn spawn(&self, launch: &Launch<'_>, streams: Streams) -> anyhow::Result<PidFd> {
         if launch.spec.execution.changes_the_process() {
@@ -89,9 +81,9 @@ impl Home {
         Ok(waiting.leader)
     }
 
-    /// The same, and the process waits at the gate if there is a launcher. From then on it is the
-    /// leader of a session of its own. All that comes from it carries the mark. `notify_socket` is where it
-    /// says how it is.
+    /// The same, and the process waits at the gate if there is a launcher. From then on it is the leader of its own
+    /// session. Everything that comes from it carries the mark. `notify_socket` is the address for its
+    /// `sd_notify(3)` messages.
     pub fn spawn_waiting(
         &self,
         launch: &Launch<'_>,
@@ -118,13 +110,14 @@ impl Home {
             .command(&place.program, &settings, when)
             .with_context(|| format!("cannot make a line to the process of command `{command}`"))?;
         if prepared.gate.is_none() {
-            // What waits at the gate makes a session of its own instead, which a leader of a group cannot.
+            // A process that waits at the gate creates its own session instead, which the leader of a group cannot
+            // do.
             prepared.command.stdin(streams.stdin).process_group(0);
         }
         prepared.command.env_clear();
         self.variables(launch, login.as_ref(), &mut prepared)?;
         if let Some(mark) = mark {
-            // In plain sight also of a launcher: what it leaves without a mark is known by its own.
+            // Also for a launcher: a process that it leaves without a mark is identified by the launcher's mark.
             prepared.command.env(MARK, mark);
         }
         if let Some(socket) = notify_socket {
@@ -145,20 +138,20 @@ impl Home {
         if spec.execution.oom_score.is_none() {
             as_likely_to_be_killed_as_others(child.id());
         }
-        // Its end of the line is its own from here on, so that the end of it is seen.
+        // From here on only the child has its end of the connection, so that the daemon sees when it is closed.
         drop(prepared);
-        // Nobody else waits for our children, so this id is the child's, dead or alive.
+        // No other code waits for our children, so this id belongs to the child, dead or alive.
         match PidFd::of_child(&child) {
             Ok(leader) => Ok(Waiting { leader, child, gate }),
             Err(error) => {
-                // What cannot be watched must not run. It has been our child for an instant only.
+                // A process that cannot be monitored must not run. It has been our child for an instant only.
                 let _ = child.kill().and_then(|()| child.wait());
                 Err(error).with_context(|| format!("cannot hold the process of command `{command}`"))
             }
         }
     }
 
-    /// The whole environment; what comes later takes the place of what was there.
+    /// The whole environment; later variables replace earlier ones.
     fn variables(
         &self,
         launch: &Launch<'_>,
@@ -192,13 +185,13 @@ impl Home {
         prepared.variable("BELLWETHER_MODULE", module.as_str());
         prepared.variable("BELLWETHER_NODE", self.node.as_str());
         if spec.keep {
-            // In plain sight also of what waits still.
+            // Visible while the process is still waiting, too.
             prepared.command.env(mark::NAME, mark::value(&self.root, module, command));
         }
         Ok(())
     }
 
-    /// Lets what waits become its program.
+    /// Lets a waiting process execute its program.
     pub fn let_through(&self, launch: &Launch<'_>, waiting: Waiting) -> anyhow::Result<PidFd> {
         let Waiting { leader, child, gate } = waiting;
         match gate.map(Gate::open).transpose() {
@@ -207,8 +200,8 @@ impl Home {
         }
     }
 
-    /// Lets what waits start its program, and stay until [that has ended](Staying::ended). Without a launcher nobody
-    /// stays.
+    /// Lets a waiting process start its program, and stay until [that has ended](Staying::ended). Without a
+    /// launcher no process stays.
     pub fn let_through_to_stay(
         &self,
         launch: &Launch<'_>,
@@ -227,7 +220,7 @@ impl Home {
         mut child: Child,
         NotApplied { doing, error }: NotApplied,
     ) -> anyhow::Error {
-        // It ends by itself, now that it has said why.
+        // It exits by itself, now that it has reported the error.
         let _ = child.wait();
         if !doing.is_empty() {
             return anyhow!("cannot start command `{}`: cannot {doing}: {error}", launch.command);
@@ -238,8 +231,8 @@ impl Home {
         }
     }
 
-    /// Nothing to read, both outputs to the command's log, and how long that is already. An
-    /// application without a log is better than none.
+    /// No input, both outputs to the command's log, and the present length of the log. An application without a log
+    /// is better than none.
     pub fn streams(
         &self,
         module: &ModuleName,
@@ -268,7 +261,7 @@ impl Home {
         let program = program_file(&self.root, program).ok_or_else(|| {
             anyhow!(
                 "cannot start command `{command}`: there is no program `{program}` in {PROGRAM_PATH}: \
-                 install it, or give its whole path"
+                 install it, or give its full path"
             )
         })?;
         let dir = spec.dir.as_ref().map_or_else(|| self.root.clone(), |dir| self.root.join(dir));
@@ -276,17 +269,17 @@ impl Home {
     }
 }
 
-/// The service manager protects the daemon from the kernel's search for memory
-/// (`OOMScoreAdjust`), and children inherit that. An application is no such exception.
+/// The service manager protects the daemon from the kernel's out-of-memory killer (`OOMScoreAdjust`), and children
+/// inherit that. An application must not have this protection.
 fn as_likely_to_be_killed_as_others(pid: u32) {
     let protected = std::fs::read_to_string("/proc/self/oom_score_adj").is_ok_and(|own| own.starts_with('-'));
-    // One that has ended already needs nothing.
+    // An error: it has ended already.
     if protected && let Err(error) = std::fs::write(format!("/proc/{pid}/oom_score_adj"), "0") {
         tracing::debug!(%error, pid, "a child stays protected from the kernel's search for memory");
     }
 }
 
-/// Where a command and its program are.
+/// The paths of a command and its program.
 struct Place<'a> {
     program: PathBuf,
     declared: &'a [String],
@@ -294,7 +287,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// The system's error names neither the file nor what to do.
+    /// The system's error names neither the file nor a remedy.
     fn why_not_started(&self, command: &CommandName, error: &io::Error) -> anyhow::Error {
         let what = format!("cannot start command `{command}`");
         if let Some(shortage) = Exhaustion::of_start(error) {
@@ -306,7 +299,7 @@ impl Place<'_> {
                 format!("its folder {} does not exist: create it, or change `dir`", self.dir.display())
             }
             io::ErrorKind::NotFound if file.is_err() => {
-                format!("there is no program {shown}: give its whole path, as `command -v` shows it")
+                format!("there is no program {shown}: give its full path, as `command -v` shows it")
             }
             io::ErrorKind::NotFound => {
                 format!("what {shown} needs to run (named in its first line) does not exist")

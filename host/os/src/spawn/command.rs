@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::execution::Execution;
 
-/// `[commands]`
+/// A command of a module, as declared in `[commands]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CommandSpec {
     /// The program (an absolute path, a path relative to the root, or a bare name to be found in
@@ -14,21 +14,21 @@ pub struct CommandSpec {
     pub run: Vec<String>,
     /// The long-running application itself, which the host keeps.
     pub keep: bool,
-    /// How long it may run; for a kept command, how long its end may take.
+    /// Its time limit; for a kept command, the time limit of its exit.
     pub timeout: Duration,
-    /// How long what its last run has left may take to end before it is started again.
+    /// The time that processes of its last run have to exit before it is started again.
     pub leftovers: Duration,
     /// Added to a small, clean environment.
     pub env: BTreeMap<String, String>,
-    /// Where it runs; the root if the file does not say.
+    /// The working directory; the root if the file does not set it.
     pub dir: Option<PathBuf>,
-    /// Which arguments a component may add. Without it, none.
+    /// The arguments that a component may add. Without it, none.
     pub arguments: Option<ArgumentPattern>,
-    /// As whom and within which limits it runs.
+    /// The user and limits that it runs with.
     pub execution: Execution,
 }
 
-/// What each argument must be that a component adds to a command.
+/// The rule for each argument that a component adds to a command.
 #[derive(Debug, Clone)]
 pub struct ArgumentPattern {
     text: String,
@@ -36,14 +36,14 @@ pub struct ArgumentPattern {
 }
 
 impl ArgumentPattern {
-    /// A regular expression that an argument must match as a whole.
+    /// A regular expression that must match the whole argument.
     pub fn new(text: &str) -> Result<Self, regex::Error> {
-        // By itself first: what closes our group must not be taken for a pattern.
+        // Compiled by itself first: a parenthesis that closes our group must not be accepted.
         regex::Regex::new(text)?;
         Ok(Self { text: text.to_owned(), whole: regex::Regex::new(&format!(r"\A(?:{text})\z"))? })
     }
 
-    /// As it stands in the file.
+    /// The expression as written in the file.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -65,22 +65,22 @@ pub enum ArgumentRefusal {
     /// The declaration allows none.
     #[error("it takes no further arguments: the command may declare which, with `arguments = \"PATTERN\"`")]
     None,
-    /// This one is not among those that it allows.
+    /// This argument does not match the rule.
     #[error("the argument {0:?} does not match its `arguments = {1:?}`")]
     Mismatch(String, String),
-    /// More than anybody types.
+    /// The arguments are longer than the limit.
     #[error("these are too many or too long arguments; at most {MAX_ADDED} bytes are allowed")]
     TooLong,
-    /// A program would see the argument end there (execve(2)).
+    /// A program would see the argument end at the zero byte (execve(2)).
     #[error("an argument holds a zero byte")]
     ZeroByte,
 }
 
-/// Of all arguments that a component adds to a command at once, in bytes, each with its end.
+/// The limit of all arguments that a component adds to a command at once, in bytes, each with its terminator.
 pub const MAX_ADDED: usize = 16 << 10;
 
 impl CommandSpec {
-    /// [`leftovers`](Self::leftovers), if the file does not say.
+    /// The default of [`leftovers`](Self::leftovers).
     pub const LEFTOVERS: Duration = Duration::from_millis(500);
 
     /// Whether a component may add these arguments.

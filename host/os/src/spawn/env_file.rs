@@ -1,11 +1,12 @@
-//! Files of variables, as systemd's `EnvironmentFile=` and Debian's `/etc/default/NAME` are (systemd.exec(5)).
+//! Environment files, in the format of systemd's `EnvironmentFile=` and Debian's `/etc/default/NAME`
+//! (systemd.exec(5)).
 //!
 //! ```text
 //!   # a comment            ; another one
 //!   KEY=value              blanks at the end are left out, \x is x, \ at the end of a line joins the next one
 //!   KEY='as it is'         KEY="with \" \\ \$ \` and line ends"
 //! ```
-//! What systemd leaves out with a warning is a mistake here. Nothing is replaced (`$HOME` stays as it is).
+//! Lines that systemd ignores with a warning are errors here. Values are not expanded (`$HOME` stays as it is).
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -20,48 +21,48 @@ use self::unix as system;
 #[cfg(windows)]
 use self::windows as system;
 
-/// Of one file, in bytes.
+/// The maximum size of a file, in bytes.
 const MAX_FILE: u64 = 256 << 10;
 
-/// Why a file of variables cannot be used. Values are not in it: they are often secrets.
+/// Why an environment file cannot be used. The errors do not contain values, which are often secrets.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvFileError {
-    /// There is none.
+    /// The file does not exist.
     #[error("there is no such file")]
     Missing,
     /// It cannot be read.
     #[error("it cannot be read")]
     Unreadable(#[from] io::Error),
-    /// A folder, a pipe, a device.
+    /// It is a folder, a pipe or a device.
     #[error("it is not a regular file")]
     NoFile,
-    /// Who writes it decides what the command does.
+    /// A user who can write the file decides what the command does.
     #[error("others than root and the daemon's user may write it: `chmod go-w`, and root as its owner")]
     OthersMayWrite,
-    /// Where it points may be another's to say.
+    /// Another user may control the target of a link.
     #[error("it is a symbolic link: name the file that it points to")]
     Link,
-    /// Who writes it decides which file this is.
+    /// A user who can write the folder decides which file this is.
     #[error(
         "others than root and the daemon's user may write in {0}: `chmod go-w {0}`, and root as its owner"
     )]
     OthersMayWriteIn(PathBuf),
-    /// A wrong file, most often.
+    /// Most often it is the wrong file.
     #[error("it is longer than {MAX_FILE} bytes")]
     TooLong,
     /// It is not text.
     #[error("line {0} is not UTF-8, or contains a NUL character")]
     NoText(usize),
-    /// A line that means nothing.
+    /// A line that is not an assignment.
     #[error("line {0} is not `KEY=VALUE`")]
     NoAssignment(usize),
-    /// The name of a variable is of letters, digits and underscores.
+    /// The name of a variable consists of letters, digits and underscores.
     #[error("line {0}: `{1}` is not the name of a variable")]
     NoName(usize, String),
-    /// A quote that is open at the end.
+    /// A quote is not closed.
     #[error("line {0}: the quote does not end")]
     OpenQuote(usize),
-    /// Something behind a quote.
+    /// Text follows a closing quote.
     #[error("line {0}: there is text after the closing quote")]
     BehindQuote(usize),
 }
@@ -104,7 +105,7 @@ impl Reader<'_> {
         next
     }
 
-    /// The next one that is no comment and not empty.
+    /// The next line that is neither a comment nor empty.
     fn assignment(&mut self) -> Result<Option<(String, String)>, EnvFileError> {
         loop {
             match self.rest.peek() {
@@ -143,7 +144,7 @@ impl Reader<'_> {
 
     fn unquoted(&mut self) -> String {
         let mut value = String::new();
-        // What is kept although it is blank: a backslash stood before it.
+        // The length to keep although it is blank: a backslash preceded it.
         let mut kept = 0;
         loop {
             match self.next() {
@@ -249,7 +250,7 @@ mod tests {
             assert!(matches!(read(&path), Err(EnvFileError::OthersMayWrite)), "{others:o}");
         }
         mode(0o600);
-        // Only root can give a file away.
+        // Only root can change the owner of a file.
         if rustix::process::geteuid().is_root() {
             chown(&path, Some(4711), None).unwrap();
             assert!(matches!(read(&path), Err(EnvFileError::OthersMayWrite)));
@@ -272,7 +273,7 @@ mod tests {
         let link = root.path().join("conf/link");
         std::os::unix::fs::symlink("app", &link).unwrap();
         assert!(matches!(read(&link), Err(EnvFileError::Link)));
-        // A folder may be a link, in a folder of root's.
+        // A folder may be a link, if the link is in a folder of root.
         let linked = root.path().join("linked");
         std::os::unix::fs::symlink("conf", &linked).unwrap();
         assert!(read(&linked.join("app")).is_ok());

@@ -1,4 +1,4 @@
-//! The gate between a process and the program that it is to be.
+//! The gate between a process and the program that it executes.
 //!
 //! ```text
 //!   daemon                               launcher (this very program)
@@ -9,8 +9,9 @@
 //!
 //!   dies before it has written ── end of line ──▶ ends, and nothing was started
 //! ```
-//! A command that starts an application in the background is looked at once more. Its launcher stays, as the parent that
-//! the system gives to what the command leaves, and another launcher becomes the command:
+//! A command that starts an application in the background needs a second launcher. The first launcher stays, as the
+//! parent that the system assigns to the processes that the command leaves, and the second launcher executes the
+//! command:
 //!
 //! ```text
 //!   opens the gate ────────────────────▶ starts the command
@@ -18,23 +19,21 @@
 //!                      ◀──────────────── the command has ended
 //!   looks whose children there are ────▶ ends as the command did
 //! ```
-//! A daemon may be killed between any two instructions. Were the application
-//! started first and written down then, one that is killed in between would leave
-//! an application behind that the next daemon knows nothing of, and would start a
-//! second time. Here a process that is not written down never becomes the
+//! The daemon can be killed between any two instructions. If the application were started first and recorded
+//! afterwards, a daemon that is killed in between would leave an application behind that the next daemon does not
+//! know and would start a second time. With the gate, a process that is not recorded never becomes the application.
+//!
+//! The launcher applies the declared user and limits to itself, and reports what it cannot apply. A command that
+//! runs to completion and has such settings has a launcher as well, which does not wait.
+//!
+//! A launcher has the rights of the daemon, and the application's variables may name files that the application's
+//! own user writes (`LD_LIBRARY_PATH`). Therefore they are hidden behind a prefix until it executes the
 //! application.
 //!
-//! What the declaration says of its user and its limits, the launcher sets of itself, and it says what it
-//! cannot. A command that is run to its end, and says such things, has a launcher too, that waits for nobody.
-//!
-//! A launcher has the rights of the daemon, and the variables of an application may name what that
-//! application's own user writes (`LD_LIBRARY_PATH`). So they are hidden behind a prefix until it is the
-//! application.
-//!
-//! The price is one more `exec`. What was looked at instead: a mark in the
-//! environment, to be searched for in `/proc` by the next daemon, costs less, but
-//! programs that set their title overwrite it (it is there besides, see [`mark`]); and to stop the process between
-//! fork and exec needs a `fork`, whose cost grows with the daemon's memory.
+//! The cost is one more `exec`. Alternatives that were considered: a mark in the environment, which the next daemon
+//! searches for in `/proc`, costs less, but programs that set their title overwrite it (it exists in addition, see
+//! [`mark`]); and to stop the process between fork and exec needs a `fork`, whose cost grows with the daemon's
+//! memory.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -61,44 +60,44 @@ use crate::at_most;
 use crate::process::pidfd::PidFd;
 use crate::process::table::MARK;
 
-/// Who waits at the gate.
+/// How a process is started and held at the gate.
 #[derive(Debug, Clone, Default)]
 pub enum Launcher {
-    /// Nobody: programs are started at once. For tests and benches, whose own program is no launcher.
+    /// No launcher: programs are started immediately. For tests and benches, whose own program is not a launcher.
     #[default]
     Nobody,
     /// This program, called with these arguments, calls [`wait_and_become`].
     Child {
-        /// The program.
         program: PathBuf,
-        /// What makes it do so.
+        /// The argument that selects this mode.
         argument: &'static str,
     },
 }
 
-/// Opens the gate: the launcher becomes the program.
+/// Opens the gate: the launcher executes the program.
 const BECOME: [u8; 1] = *b"!";
-/// Opens the gate: the launcher starts the program, and stays until that has ended and the daemon has looked.
+/// Opens the gate: the launcher starts the program, and stays until that has ended and the daemon has scanned the
+/// processes.
 const STAY: [u8; 1] = *b"+";
-/// From a launcher that stays, in the place of an error of `exec`: the program runs.
+/// Sent by a launcher that stays, instead of an error of `exec`: the program runs.
 const RUNS: [u8; 4] = [0; 4];
-/// And then: it has ended.
+/// Sent after that: the program has ended.
 const ENDED: [u8; 4] = [0xff; 4];
-/// A program on a disk that does not answer is waited for this long. It may come yet.
+/// The time limit for a program on a disk that does not respond. It may still start later.
 const BECOMES_WITHIN: Duration = at_most!(Duration::from_secs(3));
-/// The daemon looks at all processes within this time; a launcher that stays is not seen longer.
+/// The daemon scans all processes within this time; after that a launcher that stays is not seen.
 const LOOKS_WITHIN: Duration = at_most!(Duration::from_secs(3));
-/// What stands before the names of the program's variables.
+/// The prefix of the names of the program's variables.
 const HIDDEN: &[u8] = b"BELLWETHER_FOR_IT_";
-/// Of what a launcher says, in bytes.
+/// The maximum length of a launcher's message, in bytes.
 const MAX_WORDS: u64 = 1000;
 
-/// When a launcher becomes its program.
+/// When a launcher executes its program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// At once. What it cannot is told on its standard error.
+    /// Immediately. Errors are reported on its standard error.
     Now,
-    /// At once. What it cannot is told on its standard input, a line to its parent.
+    /// Immediately. Errors are reported on its standard input, a connection to its parent.
     Told,
     /// When the gate is opened.
     Opened,
@@ -114,11 +113,11 @@ impl When {
     }
 }
 
-/// A command to be started, and what is special about it.
+/// A command to be started, and its connection to the gate.
 #[derive(Debug)]
 pub struct Prepared {
     pub(super) command: Command,
-    /// Our side of the gate, if it waits at one.
+    /// The daemon's side of the gate, if the process waits at one.
     pub(super) gate: Option<Gate>,
     is_launcher: bool,
 }
@@ -141,7 +140,7 @@ impl Launcher {
         Self::Child { program: this_program(), argument }
     }
 
-    /// The command that becomes `program`.
+    /// The command that executes `program`.
     pub(super) fn command(
         &self,
         program: &std::path::Path,
@@ -165,7 +164,7 @@ impl Launcher {
         Ok(Prepared { command, gate, is_launcher: true })
     }
 
-    /// Whether a process of this command line waits at the gate still.
+    /// Whether a process with this command line is still waiting at the gate.
     pub fn is_waiting(&self, command_line: &[u8]) -> bool {
         match self {
             Self::Nobody => false,
@@ -176,32 +175,32 @@ impl Launcher {
     }
 }
 
-/// The daemon's side. Dropped, nothing is started.
+/// The daemon's side. If it is dropped, the program is not started.
 #[derive(Debug)]
 pub struct Gate(UnixStream);
 
 impl Gate {
-    /// Lets the process become its program. An error says what it could not do; nothing if it is the
-    /// one that `exec` gave.
+    /// Lets the process execute its program. An error names the failed operation, which is empty if it was `exec`
+    /// itself.
     pub(super) fn open(mut self) -> Result<(), NotApplied> {
         self.send(BECOME)
     }
 
-    /// Lets the process start its program, and stay. An error is likewise.
+    /// Lets the process start its program, and stay. Errors are as for [`open`](Self::open).
     pub(super) fn open_to_stay(mut self) -> Result<Staying, NotApplied> {
         self.send(STAY).map(|()| Staying(self.0))
     }
 
     fn send(&mut self, word: [u8; 1]) -> Result<(), NotApplied> {
-        // One that has ended already is told by its end.
+        // A process that has already ended is reported by its end.
         let _ = self.0.write_all(&word);
-        // The end of the line: its descriptor was closed as it became the program.
-        // Or it takes its time, and its end will be seen if that is what becomes of it.
+        // End of file: its descriptor was closed when it executed the program. If it takes too long, it may still
+        // do so, and its end will be noticed.
         hear(&mut self.0).map_or(Ok(()), Err)
     }
 }
 
-/// What the other end of a line says that it could not do. `None` if it runs, or says nothing.
+/// The failed operation that the other end of a connection reports. `None` if it runs, or reports nothing.
 fn hear(line: &mut UnixStream) -> Option<NotApplied> {
     let mut errno = [0; 4];
     line.read_exact(&mut errno).ok()?;
@@ -209,7 +208,7 @@ fn hear(line: &mut UnixStream) -> Option<NotApplied> {
         return None;
     }
     let mut doing = Vec::new();
-    // It ends once it has said it.
+    // It exits once it has reported the error.
     let _ = line.take(MAX_WORDS).read_to_end(&mut doing);
     let doing = String::from_utf8_lossy(&doing).into_owned();
     Some(NotApplied { doing, error: io::Error::from_raw_os_error(i32::from_le_bytes(errno)) })
@@ -217,22 +216,23 @@ fn hear(line: &mut UnixStream) -> Option<NotApplied> {
 
 fn say(line: &mut impl io::Write, NotApplied { doing, error }: &NotApplied) {
     let errno = error.raw_os_error().unwrap_or(Errno::IO.raw_os_error());
-    // One that has ended since does not hear it, nor need to.
+    // A launcher that has ended does not receive it, and need not.
     let _ = line.write_all(&[&errno.to_le_bytes(), doing.as_bytes()].concat());
 }
 
-/// The line to a launcher that stays. Dropped, the launcher ends as its command has ended.
+/// The connection to a launcher that stays. When it is dropped, the launcher exits the way its command ended.
 #[derive(Debug)]
 pub struct Staying(UnixStream);
 
 impl Staying {
-    /// Returns when the command has ended and its launcher waits, or that has ended, too. Needs a tokio runtime around it.
+    /// Returns when the command has ended and its launcher waits, or when the launcher has ended, too. Must be
+    /// called in a tokio runtime.
     pub async fn ended(&mut self) -> io::Result<()> {
         let line = self.0.try_clone()?;
         line.set_nonblocking(true)?;
         let mut line = tokio::net::UnixStream::from_std(line)?;
         let mut word = RUNS;
-        // That it runs is said late on a slow disk. The end of the line says that the launcher has ended.
+        // On a slow disk it is reported late that the program runs. End of file means that the launcher has ended.
         while word == RUNS && line.read_exact(&mut word).await.is_ok() {}
         Ok(())
     }
@@ -249,8 +249,8 @@ pub struct Waiting {
 const USAGE: u8 = 2;
 const CANNOT: u8 = 127;
 
-/// The launcher's part: when, the settings, the program and its arguments. Returns only if it
-/// cannot become that program, or must not, with the exit code.
+/// The launcher's part: when, the settings, the program and its arguments. Returns the exit code, and only if it
+/// cannot or must not execute the program.
 pub fn wait_and_become(mut arguments: impl Iterator<Item = OsString>) -> u8 {
     let (Some(when), Some(given), Some(program)) = (arguments.next(), arguments.next(), arguments.next())
     else {
@@ -265,15 +265,16 @@ pub fn wait_and_become(mut arguments: impl Iterator<Item = OsString>) -> u8 {
         return CANNOT;
     }
     if when == When::Opened.word() {
-        // In the daemon's session the group would be orphaned by the daemon's death, and the kernel hangs up an orphaned
-        // group that has a stopped process (setpgid(2), "orphaned process group"). EPERM: it leads a group already.
+        // In the daemon's session the group would be orphaned when the daemon dies, and the kernel sends SIGHUP to
+        // an orphaned group that has a stopped process (setpgid(2), "orphaned process group"). EPERM: it already
+        // leads a group.
         let _ = setsid();
     }
     let Ok(line) = fcntl_dupfd_cloexec(stdin(), 3) else { return CANNOT };
     let mut line = UnixStream::from(line);
     if when == When::Opened.word() {
         let mut word = [0];
-        // The end of the line: there is no daemon any more that would know of us.
+        // End of file: the daemon has ended, so no daemon knows about this process.
         if line.read_exact(&mut word).is_err() || ![BECOME, STAY].contains(&word) {
             return 0;
         }
@@ -290,22 +291,22 @@ pub fn wait_and_become(mut arguments: impl Iterator<Item = OsString>) -> u8 {
     CANNOT
 }
 
-/// Starts a launcher that becomes the command, waits for its end and for the daemon's look, and ends likewise: returns
-/// the exit code. This process keeps the rights of the daemon, and its own group.
+/// Starts a launcher that executes the command, waits for its end and for the daemon's scan, and exits the same
+/// way: returns the exit code. This process keeps the rights of the daemon, and its own group.
 fn start_and_stay(
     settings: &OsStr,
     program: &OsStr,
     arguments: impl Iterator<Item = OsString>,
     mut line: UnixStream,
 ) -> io::Result<u8> {
-    // What the command leaves becomes our child, and not that of the first process.
+    // Processes that the command leaves are reparented to this process, and not to the first one.
     let _ = set_child_subreaper(Some(getpid()));
     let started = || -> io::Result<(Child, UnixStream)> {
         let (ours, theirs) = UnixStream::pair()?;
         let launcher = std::env::args_os().nth(1).unwrap_or_default();
         let mut command = Command::new(this_program());
         command.arg(launcher).arg(When::Told.word()).arg(settings).arg(program).args(arguments);
-        // Its end of the line is its own once this closure has returned.
+        // Only the child has its end of the connection once this closure has returned.
         Ok((command.stdin(OwnedFd::from(theirs)).spawn()?, ours))
     };
     let (mut child, mut from_child) = match started() {
@@ -320,21 +321,21 @@ fn start_and_stay(
         child.wait()?;
         return Ok(CANNOT);
     }
-    // A daemon that has ended since does not hear it, nor look.
+    // A daemon that has ended neither receives it nor scans.
     let _ = line.write_all(&RUNS);
     let status = child.wait()?;
     let _ = line.write_all(&ENDED);
     line.set_read_timeout(Some(LOOKS_WITHIN))?;
     let _ = line.read(&mut [0]);
     if let Some(signal) = status.signal().and_then(Signal::from_named_raw) {
-        // The command has left its core, where it may; this one has nothing to tell.
+        // The command has written its core file, if allowed; this process need not write another one.
         let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
         kill_process(getpid(), signal)?;
     }
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
-/// Returns only if it cannot. What it was doing is empty if that was `exec` itself.
+/// Returns only if it fails. The name of the failed operation is empty if that was `exec` itself.
 fn become_it(settings: &Settings, program: &OsStr, arguments: impl Iterator<Item = OsString>) -> NotApplied {
     let variables = std::env::vars_os().filter_map(|(name, value)| {
         let name = name.as_bytes().strip_prefix(HIDDEN)?;

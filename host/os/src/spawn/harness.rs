@@ -1,4 +1,4 @@
-//! What the tests of this folder share: a root, whose processes end with the test.
+//! Shared by the tests of this folder: a root, whose processes end with the test.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,7 +29,7 @@ impl Harness {
         }
     }
 
-    /// Waits until no process lives that was started under this root.
+    /// Waits until no process is alive that was started under this root.
     pub(crate) async fn nobody_is_left(&self) {
         until("nobody is left", || processes_of(self.root.path()).is_empty()).await;
     }

@@ -1,11 +1,10 @@
 //! The output of commands: `logs/MODULE.COMMAND.log` under the root.
 //!
-//! A command writes to its file itself, with no pipe to the daemon in between,
-//! so that it outlives the daemon and never blocks on it or is ended by a pipe
-//! that nobody reads. The price: the daemon cannot make it open a new file, so
-//! a file that has grown large is copied and then emptied under the writer. The
-//! writer appends (`O_APPEND`), so it goes on at the new end; what it writes in
-//! the instant between the last byte copied and the emptying is lost.
+//! A command writes to its file directly, without a pipe to the daemon in between, so that it outlives the daemon,
+//! never blocks on it, and is not ended by a pipe that is no longer read. The cost: the daemon cannot make it open
+//! a new file, so a file that has grown large is copied and then truncated while the command writes. The command
+//! appends (`O_APPEND`), so it continues at the new end; what it writes in the instant between the last byte copied
+//! and the truncation is lost.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -26,37 +25,36 @@ pub use self::rotation::rotate_forever;
 
 /// A file of this size is rotated.
 pub const MAX_SIZE: u64 = 10 << 20;
-/// The files of one command, the one being written included.
+/// The number of files of one command, including the current one.
 pub const MAX_FILES: usize = 5;
 /// So much is read of the end of an output.
 const MAX_TAIL: u64 = 64 << 10;
-/// A longer line is cut, in characters.
+/// Longer lines are truncated to this many characters.
 pub const MAX_LINE: usize = 300;
 
-/// Where the outputs are.
+/// The folder of the outputs.
 pub fn folder(root: &Path) -> PathBuf {
     root.join("logs")
 }
 
-/// Where the output of this command goes. Dots in the module's name are doubled: command `c` of
-/// module `a.b` and command `b.c` of module `a` have each a file of its own.
+/// The file for the output of this command. Dots in the module's name are doubled, so that command `c` of module
+/// `a.b` and command `b.c` of module `a` have different files.
 pub fn path(root: &Path, module: &ModuleName, command: &CommandName) -> PathBuf {
     let module = module.as_str().replace('.', "..");
     folder(root).join(format!("{module}.{command}.log"))
 }
 
-/// Opens the file for its writer. Only the daemon's user may read it: outputs
-/// hold secrets more often than one would think.
+/// Opens the file for its writer. Only the daemon's user may read it, because outputs often contain secrets.
 pub fn open(root: &Path, module: &ModuleName, command: &CommandName) -> io::Result<File> {
     file::create_private_dir_all(&folder(root))?;
     file::private().append(true).create(true).open(path(root, module, command))
 }
 
-/// The last 64 KiB that were written after `from` (a length that the file had before).
+/// The last 64 KiB that were written after `from` (an earlier length of the file).
 pub fn tail(path: &Path, from: u64) -> io::Result<String> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
-    // Shorter than it was: it has been rotated since.
+    // The file is shorter than before: it has been rotated since.
     let from = if length < from { 0 } else { from };
     file.seek(SeekFrom::Start(from.max(length.saturating_sub(MAX_TAIL))))?;
     let mut text = Vec::new();
@@ -64,21 +62,21 @@ pub fn tail(path: &Path, from: u64) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// The end of what one command has written.
+/// The end of the output of one command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogTail {
-    /// Which command.
     pub command: String,
-    /// The latest last, without what a terminal would obey.
+    /// Ordered by time, without terminal control characters.
     pub lines: Vec<String>,
 }
 
-/// So many lines are shown of the end of an output.
+/// The number of lines that are shown from the end of an output.
 const SHOWN: usize = 100;
-/// And of so many bytes.
+/// The maximum number of bytes for these lines.
 const SHOWN_BYTES: u64 = 32 << 10;
 
-/// The ends of the outputs of these commands, the latest written first. What cannot be read is left out.
+/// The ends of the outputs of these commands, the most recently written first. Outputs that cannot be read are
+/// omitted.
 pub fn tails(root: &Path, module: &ModuleName, commands: &[CommandName]) -> Vec<LogTail> {
     let mut found: Vec<_> = commands
         .iter()
@@ -100,7 +98,7 @@ fn end(path: &Path, most: u64) -> io::Result<String> {
     let mut text = Vec::new();
     file.take(most).read_to_end(&mut text)?;
     let text = String::from_utf8_lossy(&text).into_owned();
-    // The first line is rarely whole.
+    // The first line is rarely complete.
     Ok(if length > most {
         text.split_once('\n').map(|(_, rest)| rest.to_owned()).unwrap_or(text)
     } else {

@@ -1,4 +1,4 @@
-//! The mark in the environment of a kept process: under which root, of which module, as which command.
+//! The mark in the environment of a kept process: its root, module and command.
 
 use std::path::Path;
 
@@ -6,10 +6,10 @@ use bellwether_core::id::{CommandName, ModuleName};
 
 /// The variable that holds the mark.
 pub const NAME: &str = "BELLWETHER_KEPT";
-/// The variable of the process id, which only the process itself knows before it is the application.
+/// The variable of the process id, which only the process itself knows before it executes the application.
 pub const PID: &str = "BELLWETHER_KEPT_PID";
 
-/// Its value: under which root, of which module, as which command.
+/// The value of the mark: the root, the module and the command.
 pub fn value(root: &Path, module: &ModuleName, command: &CommandName) -> String {
     format!("{}:{module}:{command}", digest(root))
 }

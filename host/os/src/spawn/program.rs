@@ -1,4 +1,4 @@
-//! Which file a command's program is.
+//! Finds the file of a command's program.
 
 use std::env;
 use std::path::{Path, PathBuf};

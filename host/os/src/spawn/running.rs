@@ -1,4 +1,4 @@
-//! A command on its way to its end.
+//! A command that runs to completion.
 //!
 //! ```text
 //!            ┌──▶ Ended: reaped, what it left behind lives on
@@ -16,20 +16,20 @@ use crate::process::errands::Errand;
 use crate::process::group::ProcessGroup;
 use crate::process::pidfd::PidFd;
 
-/// Dropped before its end, it is killed with all that is in its process group.
+/// If it is dropped before its end, it is killed with all processes of its group.
 #[derive(Debug)]
 pub struct Running(Option<(PidFd, Errand)>);
 
 impl Running {
     pub fn start(home: &Home, launch: &Launch<'_>, streams: Streams) -> anyhow::Result<Self> {
-        // On this thread, so that nobody who gives up leaves a command behind that
-        // nobody holds; a spawn takes less than a millisecond.
+        // On this thread, so that a cancelled caller leaves no command without an owner; a spawn takes less than a
+        // millisecond.
         let leader = home.spawn(launch, streams)?;
         let errand = Errand::new(leader.id().pid);
         Ok(Self::of(leader, errand))
     }
 
-    /// One that was started just now.
+    /// A command that was just started.
     pub fn of(leader: PidFd, errand: Errand) -> Self {
         Self(Some((leader, errand)))
     }
@@ -43,7 +43,7 @@ impl Running {
         Ok(ending)
     }
 
-    /// The same, and then kills what is left in its group.
+    /// The same, and then kills the remaining processes of its group.
     pub(super) async fn end_alone(self) -> io::Result<Ending> {
         if let Some((leader, _)) = self.0.as_ref() {
             leader.exited().await;
@@ -55,7 +55,7 @@ impl Running {
 
 /// Before its leader has been reaped, so that the group is still ours.
 fn kill_group(leader: &PidFd) {
-    // One that is slow to become its program has not made its group yet.
+    // A process that is slow to execute its program has not made its group yet.
     let killed = ProcessGroup::of(leader.id()).signal(Signal::Kill);
     let killed = killed.and_then(|sent| if sent { Ok(true) } else { leader.signal(Signal::Kill) });
     if let Err(error) = killed {
@@ -70,7 +70,7 @@ impl Drop for Running {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 leader.exited().await;
-                // How it ended is known: by our hand.
+                // It is known how it ended: it was killed here.
                 let _ = leader.wait_status();
                 drop(errand);
             });

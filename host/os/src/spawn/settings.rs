@@ -1,11 +1,11 @@
-//! What a process changes of itself before it becomes a command's program.
+//! The attributes that a process changes before it executes a command's program.
 //!
 //! ```text
 //!   daemon: names of users become numbers ──▶ one argument ──▶ launcher: applies them, and is the program
 //! ```
-//! The launcher is a process of one thread, so the system calls that change a thread change all of it,
-//! and no memory is shared with the daemon. It looks nothing up: what can be told in plain words before
-//! there is a process is told by the daemon.
+//! The launcher has a single thread, so system calls that change a thread change all of it, and it shares no memory
+//! with the daemon. It performs no look-ups: errors that can be reported in plain words before the process exists
+//! are reported by the daemon.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -26,30 +26,30 @@ use crate::process::capability;
 use crate::process::open_files;
 use crate::spawn::execution::{Bound, Execution, ResourceLimits};
 
-/// For the launcher.
+/// The settings that the launcher applies.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Settings {
-    /// What the daemon was started with; it has raised its own since.
+    /// The limit that the daemon was started with; it has raised its own since.
     usual_open_files: Option<u64>,
     umask: Option<u32>,
     limits: ResourceLimits,
     nice: Option<i32>,
     oom_score: Option<i32>,
     identity: Option<Identity>,
-    /// The only ones that are left, as bits.
+    /// The only capabilities that remain, as bits.
     capabilities: Option<u64>,
 }
 
-/// Whom to become.
+/// The user and groups to change to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Identity {
-    /// Without one it stays who it is.
+    /// Without one, the user is not changed.
     uid: Option<u32>,
     gid: Option<u32>,
     groups: Vec<u32>,
 }
 
-/// What cannot be changed, and why.
+/// The setting that could not be applied, and the error.
 #[derive(Debug)]
 pub(super) struct NotApplied {
     pub(super) doing: String,
@@ -57,7 +57,7 @@ pub(super) struct NotApplied {
 }
 
 impl Settings {
-    /// What the declaration comes to on this host, now; and whose variables it is given.
+    /// The declaration resolved on this host, and the login whose variables it gets.
     pub(super) fn of(execution: &Execution) -> anyhow::Result<(Self, Option<Login>)> {
         let (identity, login) = identity(execution)?;
         let settings = Self {
@@ -72,17 +72,17 @@ impl Settings {
         Ok((settings, login))
     }
 
-    /// As the launcher is given them.
+    /// Serialises the settings as an argument of the launcher.
     pub(super) fn argument(&self) -> io::Result<OsString> {
         Ok(serde_json::to_string(self)?.into())
     }
 
-    /// What the launcher was given.
+    /// Parses the launcher's argument.
     pub(super) fn from_argument(argument: &OsStr) -> Option<Self> {
         serde_json::from_str(argument.to_str()?).ok()
     }
 
-    /// Changes this process. What only root may do comes before root is given up.
+    /// Applies the settings to this process. Those that need root come before the user is changed.
     pub(super) fn apply(&self) -> Result<(), NotApplied> {
         if let Some(mask) = self.umask {
             umask(Mode::from_raw_mode(mask));
@@ -127,7 +127,7 @@ impl Settings {
             ("open files", Resource::Nofile, open_files.map(Some)),
             ("core size", Resource::Core, core.map(Bound::bytes)),
             ("processes", Resource::Nproc, processes.map(Some)),
-            // Last: what comes behind it has little memory to do it in.
+            // Last, because little memory is left after it.
             ("memory", Resource::As, memory.map(Bound::bytes)),
         ];
         for (what, resource, limit) in limits {
@@ -145,15 +145,15 @@ fn bits(names: &[String]) -> u64 {
     names.iter().filter_map(|name| capability::named(name)).fold(0, |all, one| all | one)
 }
 
-/// No program that it ever becomes gets another one.
+/// No program that it ever executes gets another capability.
 fn drop_all_but(kept: CapabilitySet) -> Result<(), NotApplied> {
-    // Also those that this program has no name for: a kernel may be newer.
+    // Including those that this program has no name for: the kernel may be newer.
     for bit in (0..u64::BITS).map(|bit| CapabilitySet::from_bits_retain(1 << bit)) {
         if kept.contains(bit) {
             continue;
         }
         match remove_capability_from_bounding_set(bit) {
-            // This kernel does not have it.
+            // This kernel does not support it.
             Ok(()) | Err(Errno::INVAL) => {}
             Err(error) => {
                 let name = bit.iter_names().next().map_or("of this kernel", |(name, _)| name);
@@ -161,11 +161,11 @@ fn drop_all_but(kept: CapabilitySet) -> Result<(), NotApplied> {
             }
         }
     }
-    // The next system call would lose all of them if it makes another user of root.
+    // The next system call would clear all of them when it changes from root to another user.
     set_keep_capabilities(true).or_else(|error| failed("keep capabilities".to_owned(), error))
 }
 
-/// The program that it becomes has them as well, also as another user.
+/// The program that it executes has them as well, even as another user.
 fn keep(kept: CapabilitySet) -> Result<(), NotApplied> {
     let permitted = capabilities(None).map(|sets| sets.permitted);
     let lacking = permitted.map_or(CapabilitySet::empty(), |permitted| kept.difference(permitted));
@@ -188,7 +188,7 @@ fn failed(doing: String, error: impl Into<io::Error>) -> Result<(), NotApplied> 
     Err(NotApplied { doing, error: error.into() })
 }
 
-/// Nobody to become: the file does not say, or the daemon is that user.
+/// `None` if the user need not be changed: the file does not set it, or the daemon runs as that user.
 fn identity(execution: &Execution) -> anyhow::Result<(Option<Identity>, Option<Login>)> {
     let Execution { user, group, supplementary_groups, .. } = execution;
     if user.is_none() && group.is_none() && supplementary_groups.is_empty() {
@@ -212,7 +212,7 @@ fn identity(execution: &Execution) -> anyhow::Result<(Option<Identity>, Option<L
         (None, None) => None,
     };
     let login = user.as_ref().and_then(|user| user.login.clone());
-    // Groups are root's to set. Without root there is only oneself to become (the check of the file sees to it).
+    // Only root can set groups. Without root, the user can only stay the same (the check of the file ensures that).
     if !geteuid().is_root() {
         return Ok((None, login));
     }

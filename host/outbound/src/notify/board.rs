@@ -89,7 +89,9 @@ impl Board {
             .as_ref()
             .map(|problem| format!("notify: state/notifications.json cannot be written: {problem}"));
         let not_all = self.0.not_all.lock().unwrap_or_else(PoisonError::into_inner);
-        let not_all = not_all.iter().map(|(name, why)| format!("notify {name}: not all are told: {why}"));
+        let not_all = not_all
+            .iter()
+            .map(|(name, why)| format!("notify {name}: not all recipients were notified: {why}"));
         given_up.chain(not_all).chain(unwritten).collect()
     }
 }

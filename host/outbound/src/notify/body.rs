@@ -1,4 +1,4 @@
-//! A notification as JSON: what webhooks and commands get.
+//! A notification as JSON: the body for webhooks and commands.
 
 use bellwether_core::id::ModuleName;
 use bellwether_core::notify::{Item, Notification};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use bellwether_os::clock::Clock;
 
-/// Fields are added, never renamed. `text` alone is what chat programs show.
+/// Fields are added, never renamed. Chat programs show only `text`.
 pub(super) fn json(notification: &Notification, link: Option<&str>, clock: Clock) -> Value {
     let Notification {
         key,
@@ -21,7 +21,7 @@ pub(super) fn json(notification: &Notification, link: Option<&str>, clock: Clock
         modules_left_out: _,
         more,
     } = notification;
-    // Chat programs show nothing but the text.
+    // Chat programs show only the text.
     let seen_at = link.map(|link| format!("\n{link}")).unwrap_or_default();
     let alerts: Vec<Value> = items.iter().map(|item| alert(item, module.as_ref(), clock)).collect();
     let modules: Vec<&ModuleName> = notification.modules().into_iter().flatten().collect();

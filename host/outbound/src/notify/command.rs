@@ -1,4 +1,4 @@
-//! By a program: the notification as JSON on its standard input.
+//! Delivery by a program: the notification as JSON on its standard input.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,7 +26,7 @@ impl Program {
         Self { home, run }
     }
 
-    /// It is killed with all that it started when its time is up.
+    /// It is killed with everything that it started when its time is up.
     pub(super) async fn deliver(
         &self,
         notification: &Notification,
@@ -47,7 +47,7 @@ impl Program {
             arguments: None,
             execution: Execution::default(),
         };
-        // Every name is made of the same characters.
+        // Every name consists of the same characters.
         let name = notification.target.as_str();
         let (command, module) = (CommandName::new(name), ModuleName::new(name));
         let (Ok(command), Ok(module)) = (command, module) else {

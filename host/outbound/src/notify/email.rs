@@ -81,7 +81,7 @@ impl Email {
             let _ = tokio::time::timeout(GOODBYE_WITHIN, connection.quit()).await;
         });
         if !for_now.is_empty() {
-            let why = format!("it does not take the mail yet for {}", for_now.join(", "));
+            let why = format!("it has deferred the mail for {}", for_now.join(", "));
             return Err(NotDelivered { partly, ..failed(why) });
         }
         if told.is_empty() {

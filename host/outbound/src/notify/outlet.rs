@@ -1,4 +1,4 @@
-//! One target: how it is told, with a deadline on every try.
+//! One target: delivers with a time limit on every attempt.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use bellwether_config::notify::{NotifySpec, WaySpec};
 use bellwether_os::clock::Clock;
 use bellwether_os::spawn::child::Home;
 
-/// Why a notification did not arrive.
+/// Why a notification was not delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotDelivered {
-    /// In one sentence, without secrets.
+    /// One sentence, without secrets.
     pub why: String,
-    /// The target asks to be left alone for so long.
+    /// The target asks for a pause of this length.
     pub retry_after: Option<Duration>,
-    /// Some of its recipients have it; only the others are to be told yet.
+    /// Some of its recipients have received it; only the others remain.
     pub partly: bool,
 }
 
@@ -29,14 +29,14 @@ impl NotDelivered {
     }
 }
 
-/// That it arrived; with a sentence if some of those who are meant do not have it and never will.
+/// It was delivered; with a sentence if some of the recipients do not have it and never will.
 pub type Delivery = Result<Option<String>, NotDelivered>;
 
 #[derive(Debug)]
 pub(super) struct Outlet {
     way: Way,
     timeout: Duration,
-    /// Where the console is, without a slash at the end.
+    /// The console's address, without a slash at the end.
     console: Option<String>,
 }
 
@@ -48,7 +48,7 @@ enum Way {
 }
 
 impl Outlet {
-    /// `console`: its address as people reach it, if that is known.
+    /// `console`: its address for users, if it is known.
     pub(super) fn new(spec: &NotifySpec, home: &Home, connector: &Connector, console: Option<&str>) -> Self {
         let root = || home.root.clone();
         let way = match &spec.way {
@@ -63,7 +63,7 @@ impl Outlet {
         Self { way, timeout: spec.timeout, console: console.map(str::to_owned) }
     }
 
-    /// The page on which a person sees what it is about, and can act.
+    /// The page that shows what it is about, with the actions.
     fn link(&self, notification: &Notification) -> Option<String> {
         let console = self.console.as_ref()?;
         Some(match &notification.module {
@@ -72,7 +72,7 @@ impl Outlet {
         })
     }
 
-    /// One try.
+    /// Makes one attempt to deliver.
     pub(super) async fn deliver(&self, notification: &Notification, clock: Clock) -> Delivery {
         let link = self.link(notification);
         let link = link.as_deref();
@@ -85,7 +85,7 @@ impl Outlet {
                 }
             }
         };
-        // A command is ended by whoever runs it, a moment earlier.
+        // The code that runs a command kills it a moment earlier.
         let within = self.timeout + Duration::from_millis(500);
         let late = || NotDelivered::new(format!("no answer within {}", plain(self.timeout)));
         tokio::time::timeout(within, attempt).await.unwrap_or_else(|_| Err(late()))

@@ -1,4 +1,4 @@
-//! What must not stand in the node's file: passwords, tokens, URLs that are secrets.
+//! Values that must not be in the node's file: passwords, tokens, secret URLs.
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -7,15 +7,15 @@ use bellwether_os::file::{Access, open_without_waiting};
 
 use super::outlet::NotDelivered;
 
-/// Of one secret, in bytes.
+/// The maximum size of a secret, in bytes.
 const MAX_SECRET: u64 = 64 << 10;
 
-/// Its first line. Read anew for each try: secrets change.
+/// Its first line. Read again for each attempt, because secrets change.
 pub(super) async fn read(root: &Path, file: &Path) -> Result<String, NotDelivered> {
     by(root, file, line).await
 }
 
-/// All of it, likewise.
+/// The whole file, read again for each attempt.
 pub(crate) async fn whole(root: &Path, file: &Path) -> Result<String, NotDelivered> {
     by(root, file, text).await
 }

@@ -1,4 +1,4 @@
-//! `state/notifications.json`: what is to be told, and the last record that is in it.
+//! `state/notifications.json`: pending notifications, and the last record that is included.
 
 use std::fs;
 use std::io;
@@ -21,7 +21,7 @@ impl Store {
         Self { path: root.join("state/notifications.json"), problem: None }
     }
 
-    /// What the daemon before has left. A damaged file is set aside and reported.
+    /// The state that the previous daemon stored. A damaged file is moved aside and reported.
     pub(super) fn read(&self, last_record: u64, now: Moment) -> (State, Option<String>) {
         let new = || State::new(last_record, now);
         let read = fs::read(&self.path).and_then(|text| Ok(serde_json::from_slice::<State>(&text)?));
@@ -42,8 +42,8 @@ impl Store {
         }
     }
 
-    /// Stores a state that is the first one, before anything happens: what happens before the next
-    /// one is stored is no history for a daemon that comes after a crash. Once on each root.
+    /// Stores the very first state, before anything happens: otherwise a daemon after a crash would skip the events
+    /// until the next write as history. Once in each root.
     pub(super) fn begin(&mut self, state: &State) {
         if !self.path.exists() {
             let written = serde_json::to_vec(state).map_err(io::Error::from);
@@ -52,7 +52,7 @@ impl Store {
         }
     }
 
-    /// A disk that cannot be written keeps nobody from being told.
+    /// A disk that cannot be written must not prevent notifications.
     pub(super) async fn write(&mut self, state: &State) {
         let text = serde_json::to_vec(state);
         let path = self.path.clone();
@@ -77,7 +77,7 @@ impl Store {
         self.problem.as_deref()
     }
 
-    /// Nobody is told anything.
+    /// No notifications are sent.
     pub(super) fn forget(&self) {
         match atomic_file::remove(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -18,7 +18,7 @@ use bellwether_os::clock::Clock;
 use bellwether_os::spawn::child::Home;
 use bellwether_os::spawn::gate::Launcher;
 
-/// The outlet of a `[[notify]]` table, with all the time that a busy machine needs.
+/// The outlet of a `[[notify]]` table, with a time limit that suffices on a busy machine.
 fn outlet(root: &Path, table: &str) -> Outlet {
     outlet_within(root, "1m", table)
 }
@@ -57,7 +57,7 @@ enum Does {
     Closes,
 }
 
-/// A server that does one thing after the other, and the requests that it got.
+/// A server that does one thing after the other, and records the requests.
 async fn server(script: &'static [Does]) -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -70,7 +70,7 @@ async fn server(script: &'static [Does]) -> (u16, Arc<Mutex<Vec<String>>>) {
             if let Does::Closes = does {
                 continue;
             }
-            // A client whose time was over before it had said anything is none.
+            // A client whose time was over before it had sent anything does not count.
             let request = loop {
                 match request(&mut stream).await {
                     Some(request) => break request,
@@ -87,7 +87,7 @@ async fn server(script: &'static [Does]) -> (u16, Arc<Mutex<Vec<String>>>) {
     (port, got)
 }
 
-/// Nothing if the client breaks off.
+/// `None` if the client disconnects.
 async fn request(stream: &mut TcpStream) -> Option<String> {
     let mut text = Vec::new();
     loop {
@@ -159,7 +159,8 @@ async fn a_webhook_that_fails_says_why_and_works_again_when_the_server_does() {
     assert_eq!(failures[1].retry_after, Some(Duration::from_secs(17)));
     assert!(failures[2].why.contains("not followed"), "{failures:?}");
     assert!(!failures[3].why.is_empty() && failures[3].retry_after.is_none(), "{failures:?}");
-    // Until the server has got what it does not answer: on a busy machine a client may be gone before.
+    // Until the server has received the unanswered request: on a busy machine a client may have disconnected
+    // before.
     let impatient = outlet_within(root.path(), "500ms", &table);
     for _ in 0..20 {
         assert_eq!(deliver(&impatient).await.unwrap_err().why, "no answer within 500ms");
@@ -177,7 +178,7 @@ async fn a_webhook_that_fails_says_why_and_works_again_when_the_server_does() {
 #[tokio::test]
 async fn a_webhook_that_nobody_answers_and_a_secret_that_is_not_there_are_told() {
     let root = tempfile::tempdir().unwrap();
-    // Taken, so that no other test can listen there.
+    // Bound, so that no other test can listen there.
     let taken = TcpSocket::new_v4().unwrap();
     taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let silent = taken.local_addr().unwrap();
@@ -192,7 +193,7 @@ async fn a_webhook_that_nobody_answers_and_a_secret_that_is_not_there_are_told()
     assert!(why.contains("does not begin with `https://`"), "{why}");
 }
 
-/// A mail server that takes mails for everybody but `nobody@`, and what it was told.
+/// A mail server that accepts mails for everyone except `nobody@`, and records the conversation.
 async fn mail_server() -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -201,7 +202,7 @@ async fn mail_server() -> (u16, Arc<Mutex<Vec<String>>>) {
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            // A client that breaks off has its reasons.
+            // The client may disconnect.
             let _ = conversation(stream, &heard).await;
         }
     });
@@ -257,7 +258,7 @@ async fn a_recipient_that_is_refused_keeps_no_other_one_from_being_told() {
     let refused = deliver(&both).await.unwrap().unwrap();
     assert!(refused.contains("nobody@example.org") && refused.contains("no such user"), "{refused}");
     assert_eq!(tries_of(&told, "."), 1, "one mail was taken");
-    // One that is to come back later is tried again, and the others have it already.
+    // A deferred recipient is tried again, and the others have received it already.
     told.lock().unwrap().clear();
     let greylisted = mail("\"later@example.org\", \"ops@example.org\"");
     let why = deliver(&greylisted).await.unwrap_err().why;

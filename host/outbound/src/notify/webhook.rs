@@ -105,7 +105,7 @@ impl Webhook {
         let first = said.lines().map(str::trim).find(|first| !first.is_empty());
         let reason = first.map_or_else(String::new, |first| format!(": {}", one_line(first, MAX_SHOWN)));
         let moved =
-            if status.is_redirection() { " (what has moved is not followed: correct the URL)" } else { "" };
+            if status.is_redirection() { " (redirects are not followed: correct the URL)" } else { "" };
         Err(NotDelivered { why: format!("answered {status}{reason}{moved}"), retry_after, partly: false })
     }
 

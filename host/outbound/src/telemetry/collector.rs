@@ -1,4 +1,4 @@
-//! The collector at the other end: one request, and what became of it.
+//! The client of the collector: one request, and its result.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use prost::Message;
 use crate::notify::{Connector, secret};
 use bellwether_config::spec::{HttpSpec, TelemetrySpec};
 
-/// A collector that takes longer is as good as none.
+/// The time limit of a request.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// An answer is a few bytes.
+/// The maximum size of a response, which has a few bytes.
 const MAX_ANSWER: usize = 64 << 10;
 
-/// Why something was not taken.
+/// Why a request was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
 pub(super) struct NotTaken {
     pub(super) why: String,
-    /// The same again would not be taken either.
+    /// Whether repeating the request is useless.
     pub(super) for_good: bool,
 }
 
@@ -47,7 +47,7 @@ impl Collector {
         Self { root, endpoint, headers, connector: Connector::new(http) }
     }
 
-    /// The answer's body. `path` is added to the endpoint: `v1/logs`.
+    /// Returns the body of the response. `path` is added to the endpoint: `v1/logs`.
     pub(super) async fn take<A: Message + Default>(
         &self,
         path: &str,
@@ -80,12 +80,12 @@ impl Collector {
     }
 }
 
-/// The line of this number is no header. The line itself is a secret.
+/// The line with this number is not a header. The line itself is a secret.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {0} of the headers file is not `Name: value`")]
 struct NoHeader(usize);
 
-/// One `Name: value` a line; empty lines and those with `#` are passed over.
+/// One `Name: value` on each line; empty lines and those with `#` are ignored.
 fn headers(text: &str) -> Result<Vec<(HeaderName, HeaderValue)>, NoHeader> {
     let mut headers = Vec::new();
     for (index, line) in text.lines().enumerate() {

@@ -1,7 +1,7 @@
-//! Metrics and records as OTLP has them: pure.
+//! Converts metrics and records to OTLP. Pure.
 //!
-//! Names are those of `/metrics` without the suffixes for unit and type, which collectors add again
-//! where they write for Prometheus: the series are the same either way.
+//! Names are those of `/metrics` without the suffixes for unit and type, which collectors add again when they write
+//! for Prometheus: the series are the same in both cases.
 
 use bellwether_core::command::CommandOutcome;
 use bellwether_core::id::NodeName;
@@ -17,7 +17,7 @@ use super::otlp::{
 use crate::exposition::{Family, Kind, Value};
 use bellwether_bus::Entry;
 
-/// When the numbers began to be counted, and when they were read: nanoseconds after the Unix epoch.
+/// When counting began, and when the values were read: nanoseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
     pub(super) begun: u64,
@@ -25,7 +25,7 @@ pub(super) struct Window {
 }
 
 pub(super) fn metrics(node: &NodeName, families: Vec<Family>, window: Window) -> ExportMetricsServiceRequest {
-    // One without a series says nothing.
+    // A family without a series is omitted.
     let said = families.into_iter().filter(|family| !family.series.is_empty());
     let metrics = said.map(|family| metric(family, window)).collect();
     let scope_metrics = vec![ScopeMetrics { scope: Some(scope()), metrics }];
@@ -50,7 +50,7 @@ fn metric(family: Family, window: Window) -> Metric {
             aggregation_temporality: cumulative,
         }),
     };
-    // By UCUM, as the conventions demand.
+    // In UCUM, as the conventions require.
     let unit = match family.unit {
         Some("seconds") => "s",
         Some("bytes") => "By",
@@ -84,13 +84,13 @@ fn histogram(
         time_unix_nano: window.now,
         count,
         sum: Some(sum),
-        // The last bucket has no bound here.
+        // The last bucket has no bound in OTLP.
         explicit_bounds: buckets.iter().map(|(bound, _)| *bound).filter(|bound| *bound < f64::MAX).collect(),
         bucket_counts: buckets.iter().map(|(_, count)| *count).collect(),
     })
 }
 
-/// `now`: nanoseconds after the Unix epoch.
+/// `now`: nanoseconds since the Unix epoch.
 pub(super) fn logs(node: &NodeName, entries: &[Entry], now: u64) -> ExportLogsServiceRequest {
     let log_records = entries.iter().map(|entry| log(entry, now)).collect();
     let scope_logs = vec![ScopeLogs { scope: Some(scope()), log_records }];
@@ -117,7 +117,7 @@ fn log(entry: &Entry, now: u64) -> LogRecord {
     }
 }
 
-/// How much a record matters to whoever has to get up for it.
+/// The severity of a record for an on-call engineer.
 fn severity(kind: &RecordKind) -> SeverityNumber {
     match kind {
         RecordKind::Incident { .. }
@@ -165,7 +165,7 @@ fn text(text: String) -> AnyValue {
     AnyValue { string_value: Some(text) }
 }
 
-/// Of microseconds after the Unix epoch; none are before it.
+/// From microseconds since the Unix epoch; there are none before it.
 pub(super) fn nanos(micros: i64) -> u64 {
     u64::try_from(micros).unwrap_or_default().saturating_mul(1_000)
 }

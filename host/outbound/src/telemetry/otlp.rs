@@ -1,10 +1,10 @@
-//! The messages of OTLP that are sent and understood, as far as they are used: protocol buffers by the numbers
-//! of `opentelemetry-proto` 1.x, whose released fields never change. The crate of that name would bring the
-//! whole SDK with it; the end-to-end test decodes with it what is sent with these.
+//! The OTLP messages that are sent and received, as far as they are used: protocol buffers with the field numbers
+//! of `opentelemetry-proto` 1.x, whose released fields never change. The crate with that name would add the whole
+//! SDK as a dependency; the end-to-end test uses it to decode the messages of this module.
 
 use prost::{Enumeration, Message, Oneof};
 
-/// `opentelemetry.proto.collector.metrics.v1`
+/// From the package `opentelemetry.proto.collector.metrics.v1`.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ExportMetricsServiceRequest {
     #[prost(message, repeated, tag = "1")]
@@ -17,7 +17,7 @@ pub(super) struct ExportMetricsServiceResponse {
     pub(super) partial_success: Option<PartialSuccess>,
 }
 
-/// `opentelemetry.proto.collector.logs.v1`
+/// From the package `opentelemetry.proto.collector.logs.v1`.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ExportLogsServiceRequest {
     #[prost(message, repeated, tag = "1")]
@@ -30,17 +30,17 @@ pub(super) struct ExportLogsServiceResponse {
     pub(super) partial_success: Option<PartialSuccess>,
 }
 
-/// What a collector says of a request that it took in part: the same shape for metrics and logs.
+/// A collector's response to a request that it accepted partially: the same shape for metrics and logs.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct PartialSuccess {
-    /// Data points or log records.
+    /// The number of rejected data points or log records.
     #[prost(int64, tag = "1")]
     pub(super) rejected: i64,
     #[prost(string, tag = "2")]
     pub(super) error_message: String,
 }
 
-/// `opentelemetry.proto.metrics.v1`
+/// From the package `opentelemetry.proto.metrics.v1`.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ResourceMetrics {
     #[prost(message, optional, tag = "1")]
@@ -140,7 +140,7 @@ pub(super) struct HistogramDataPoint {
     pub(super) attributes: Vec<KeyValue>,
 }
 
-/// `opentelemetry.proto.logs.v1`
+/// From the package `opentelemetry.proto.logs.v1`.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ResourceLogs {
     #[prost(message, optional, tag = "1")]
@@ -185,7 +185,7 @@ pub(super) enum SeverityNumber {
 }
 
 impl SeverityNumber {
-    /// The name that goes along as `severity_text`.
+    /// The name that is sent as `severity_text`.
     pub(super) fn text(self) -> &'static str {
         match self {
             Self::Unspecified => "UNSPECIFIED",
@@ -196,14 +196,14 @@ impl SeverityNumber {
     }
 }
 
-/// `opentelemetry.proto.resource.v1`
+/// From the package `opentelemetry.proto.resource.v1`.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Resource {
     #[prost(message, repeated, tag = "1")]
     pub(super) attributes: Vec<KeyValue>,
 }
 
-/// `opentelemetry.proto.common.v1`
+/// From the package `opentelemetry.proto.common.v1`.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct InstrumentationScope {
     #[prost(string, tag = "1")]
@@ -220,7 +220,7 @@ pub(super) struct KeyValue {
     pub(super) value: Option<AnyValue>,
 }
 
-/// A text: of the other kinds none is sent.
+/// A text: values of other kinds are not sent.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct AnyValue {
     #[prost(string, optional, tag = "1")]

@@ -1,4 +1,4 @@
-//! Whatever is not exactly what was written is not machine code.
+//! Anything that is not exactly what was written is not accepted as machine code.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -19,7 +19,6 @@ struct Place {
     digest: blake3::Hash,
 }
 
-/// With one entry.
 fn place() -> Place {
     let folder = tempfile::tempdir().unwrap();
     let cache = open(&folder, "engine").unwrap();
@@ -161,7 +160,7 @@ fn a_folder_or_key_that_others_can_reach_is_not_used() {
 #[test]
 fn what_was_not_used_for_longest_goes_first() {
     let Place { folder: _held, mut cache, .. } = place();
-    // Room for four: that of `place`, and three of these.
+    // There is room for four: the one of `place`, and three of these.
     cache.most = (4 * HEADER + CODE.len() + 60 + 60 + 100) as u64;
     let digest = |n: u8| blake3::hash(&[n]);
     let old = |n: u8| {
@@ -173,7 +172,7 @@ fn what_was_not_used_for_longest_goes_first() {
         cache.put(&digest(n), &[n; 60]);
         old(n);
     }
-    // The oldest is used, so that it is the youngest.
+    // The oldest is used, so that it becomes the most recently used.
     assert!(cache.get(&digest(1)).is_some());
     cache.put(&digest(4), &[4; 100]);
     let left: Vec<bool> = (1..=4).map(|n| cache.get(&digest(n)).is_some()).collect();

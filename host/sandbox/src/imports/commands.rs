@@ -10,7 +10,7 @@ use crate::bindings::errors::Error;
 use crate::facilities::{CommandEnd, CommandError, CommandOrder};
 use crate::store::Run;
 
-/// Of what a command is given to read, in bytes.
+/// The maximum size of a command's input, in bytes.
 const MAX_STDIN: usize = 64 << 10;
 
 impl Host for Run {

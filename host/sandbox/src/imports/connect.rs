@@ -1,8 +1,7 @@
-//! The network, as far as `connect` grants reach.
+//! Network access, as far as `connect` grants permit.
 //!
-//! WASI asks here about every use of an address. Of names, only those that a grant
-//! names are looked up, and what they resolved to is remembered: a connection is
-//! judged by its address, never by what the guest says the address belongs to.
+//! WASI asks here about every use of an address. Only names in a grant are resolved, and the result is remembered:
+//! a connection is allowed or denied by its address, never by the name that the guest claims for it.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -28,7 +27,7 @@ use crate::output::Output;
 use crate::store::Run;
 use bellwether_os::names::{Share, look_up};
 
-/// What one run may reach.
+/// The network access of one run.
 pub(crate) struct Network {
     grants: Arc<Grants>,
     output: Output,
@@ -36,20 +35,20 @@ pub(crate) struct Network {
     resolved: Mutex<BTreeSet<(String, IpAddr)>>,
 }
 
-/// Addresses remembered in one run.
+/// The maximum number of addresses that are remembered in one run.
 const MAX_RESOLVED: usize = 256;
-const ONLY_OUTWARDS: &str = "components make connections and take none";
+const ONLY_OUTWARDS: &str = "components can open connections, but not accept any";
 
 impl Network {
     pub(crate) fn new(grants: Arc<Grants>, output: Output) -> Arc<Self> {
         Arc::new(Self { grants, output, resolved: Mutex::default() })
     }
 
-    /// WASI's question. What is refused is remembered, with what would allow it.
+    /// Answers WASI's question. What is refused is recorded, with the grant that would allow it.
     pub(crate) fn allows(&self, address: SocketAddr, purpose: SocketAddrUse) -> bool {
         let answer = match purpose {
             SocketAddrUse::TcpConnect => self.may_connect(Protocol::Tcp, address).map(Some),
-            // Every connect asks first for the local end that the system will choose.
+            // Every connect asks first for the local address that the system will choose.
             SocketAddrUse::TcpBind | SocketAddrUse::UdpBind
                 if address.ip().is_unspecified() && address.port() == 0 =>
             {
@@ -62,13 +61,13 @@ impl Network {
                 Err(Refusal::never("listen for connections", ONLY_OUTWARDS))
             }
             SocketAddrUse::UdpSend => self.may_connect(Protocol::Udp, address).map(Some),
-            // Whoever else sends something is not heard; that is no fault of the component.
+            // Packets from other senders are ignored; that is not the component's fault.
             SocketAddrUse::UdpReceive => return self.may_connect(Protocol::Udp, address).is_ok(),
         };
         self.told(answer)
     }
 
-    /// Whether it is allowed. By which grant, or why not, is remembered.
+    /// Whether the address is allowed. Records the grant that allows it, or the refusal.
     fn told(&self, answer: Result<Option<Grant<'_>>, Refusal>) -> bool {
         match answer {
             Ok(grant) => {
@@ -89,7 +88,7 @@ impl Network {
         self.grants.may_connect(protocol, address, resolved)
     }
 
-    /// Whether a connection to this address may be made, by what this run has looked up.
+    /// Whether a connection to this address is allowed, given the names that this run has resolved.
     pub(super) fn may_connect_to(&self, address: SocketAddr) -> Result<(), Refusal> {
         self.may_connect(Protocol::Tcp, address).map(drop)
     }
@@ -110,8 +109,8 @@ impl Network {
     }
 }
 
-/// Takes the place of WASI's own look-up, which keeps a thread of those that wait for disks for as long as a
-/// name server is silent.
+/// Replaces WASI's own name resolution, which blocks a thread for disk access as long as a name server does not
+/// respond.
 pub(super) fn add_name_lookup(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
     ip_name_lookup::add_to_linker::<Run, HasNames>(linker, |run| Names {
         network: &run.network,
@@ -127,7 +126,7 @@ impl HasData for HasNames {
     type Data<'a> = Names<'a>;
 }
 
-/// The look-ups of one run, behind the question whether the name is granted.
+/// The look-ups of one run, after the check whether the name is granted.
 struct Names<'a> {
     network: &'a Network,
     share: &'a Share,
@@ -135,9 +134,9 @@ struct Names<'a> {
     wasi: WasiSocketsCtxView<'a>,
 }
 
-/// One look-up of a guest; behind the handle that WASI gives it a name for.
+/// One look-up of a guest, referenced by WASI's handle.
 struct Lookup {
-    /// As grants have it.
+    /// In the notation of grants.
     name: String,
     state: LookupState,
 }
@@ -154,7 +153,7 @@ impl Lookup {
         Self { name: normal_name(name), state }
     }
 
-    /// What there is of an answer now.
+    /// The part of the answer that is available now.
     fn poll(&mut self) -> Option<&mut Result<vec::IntoIter<IpAddr>, ErrorCode>> {
         if let LookupState::UnderWay(answer) = &mut self.state {
             let answer = answer.now_or_never()?;
@@ -177,7 +176,7 @@ impl Pollable for Lookup {
     }
 }
 
-/// What WASI says about names: an address is one, others are brought into ASCII (UTS 46).
+/// WASI's rules about names: an address is itself, other names are converted to ASCII (UTS 46).
 async fn addresses(name: &str, share: &Share, by: Instant) -> Result<Vec<IpAddr>, ErrorCode> {
     let domain = match UrlHost::parse(name) {
         Ok(UrlHost::Domain(domain)) => domain,
@@ -195,7 +194,7 @@ async fn addresses(name: &str, share: &Share, by: Instant) -> Result<Vec<IpAddr>
     }
 }
 
-/// Handles of guests are named after WASI's own look-up; what is behind them is ours.
+/// The guest's handles have the type of WASI's own look-up; the implementation is ours.
 fn lookup<'t>(
     table: &'t mut ResourceTable,
     stream: &Resource<ResolveAddressStream>,
@@ -214,7 +213,7 @@ impl Host for Names<'_> {
         }
         self.wasi.table.get(&network)?;
         let mut asked = Lookup::new(&name, self.share, self.answer_by);
-        // What is known at once, is said at once.
+        // A result that is known immediately is returned immediately.
         if let Some(Err(error)) = asked.poll() {
             return Err((*error).into());
         }

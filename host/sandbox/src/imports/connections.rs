@@ -266,7 +266,7 @@ impl HostConnection for Run {
 
 fn told<T, E>(done: Result<std::io::Result<T>, E>) -> Result<T, Error> {
     match done {
-        Err(_) => Err(error("timeout", "the other side does not go on in time")),
+        Err(_) => Err(error("timeout", "the other side did not continue in time")),
         Ok(Ok(done)) => Ok(done),
         Ok(Err(why)) => {
             let code = match why.kind() {

@@ -1,7 +1,7 @@
-//! Variables of the daemon's environment, as far as `env` grants reach.
+//! Environment variables of the daemon, as far as `env` grants permit.
 //!
-//! A component is given those that are granted, when its run begins; it cannot
-//! ask for others, so that there is nothing to refuse.
+//! A component gets the granted variables when its run begins; it cannot ask for others, so there is nothing to
+//! refuse.
 
 use std::ffi::OsString;
 
@@ -9,7 +9,7 @@ use bellwether_core::grant::{Grant, GrantKind, Grants, Refusal};
 
 use crate::output::Output;
 
-/// The granted variables that are set. `variable` looks one up, by its name.
+/// The granted variables that are set. `variable` looks one up by its name.
 pub(crate) fn granted(
     grants: &Grants,
     output: &Output,
@@ -22,7 +22,7 @@ pub(crate) fn granted(
                 output.has_used(Grant::Env(name));
                 granted.push((name.to_string(), value));
             }
-            // WASI passes text only, and a changed value would be a wrong one.
+            // WASI passes only text, and a converted value would be wrong.
             Some(Err(_)) => {
                 let wanted = format!("read the variable {name}");
                 output.refuse(Refusal::unavailable(GrantKind::Env, wanted, "its value is not UTF-8"));

@@ -1,4 +1,4 @@
-//! `bellwether:guest/log`
+//! Log lines of guests: `bellwether:guest/log`.
 
 use crate::bindings::log::{Host, Level};
 use crate::output::LogLevel;

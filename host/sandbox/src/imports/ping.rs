@@ -1,7 +1,7 @@
-//! `bellwether:guest/ping`: does a host answer?
+//! `bellwether:guest/ping`: whether a host answers.
 //!
-//! A name is asked for only if a grant has it, and what it leads to is judged
-//! again: a name must not lead the host to where no grant does.
+//! A name is resolved only if a grant contains it, and its addresses are checked as well: a name must not lead to
+//! an address that another grant would have to allow.
 
 use std::io;
 use std::net::IpAddr;
@@ -39,13 +39,13 @@ impl Host for Run {
     }
 }
 
-/// Why nobody was asked.
+/// Why no request was sent.
 enum Unasked {
     Refused(Refusal),
     NoSuchName(String),
 }
 
-/// Who is asked, and by which grant.
+/// The address to ping, and the grant that allows it.
 async fn target<'g>(
     grants: &'g Grants,
     share: &Share,

@@ -10,7 +10,7 @@ use crate::bindings::processes::{Host, Process};
 use crate::facilities::ProcessFacts;
 use crate::store::Run;
 
-/// Told at once.
+/// The maximum number of processes in one list.
 const MAX_PROCESSES: usize = 1000;
 
 impl Host for Run {

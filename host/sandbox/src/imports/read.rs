@@ -1,4 +1,4 @@
-//! Files, as far as `read` grants reach: `wasi:filesystem`, for reading only.
+//! Read-only file access with `wasi:filesystem`, as far as `read` grants permit.
 //!
 //! ```text
 //!   begin ──granted directories are opened──▶ preopens ──open-at──▶ open ──dropped──▶ closed
@@ -29,39 +29,40 @@ use crate::output::Output;
 use crate::share::Share;
 use crate::store::Run;
 
-/// Files and directories open at once in one run: each is a file descriptor of the daemon.
+/// The maximum number of files and directories that are open in one run: each is a file descriptor of the daemon.
 const MAX_OPEN: usize = 64;
-/// Names in directories, in one run: they wait in the host's memory until they are read.
+/// The maximum number of directory entries that are listed in one run: they are kept in the host's memory until
+/// they are read.
 const MAX_LISTED: usize = 50_000;
-/// Of a path that is shown, in bytes.
+/// The maximum length of a path that is shown, in bytes.
 const MAX_SHOWN: usize = 300;
-const ONLY_READ: &str = "components read files and change none";
+const ONLY_READ: &str = "components can read files, but not change them";
 
-/// What one run may read, and what it has open.
+/// What one run may read, and its open files.
 pub(crate) struct Files {
-    /// Each with its path as the component sees it.
+    /// The granted directories, each with its path as the component sees it.
     granted: Vec<(Dir, String)>,
-    /// Where what is open comes from, by handle.
+    /// The origin of each open file, by handle.
     paths: BTreeMap<u32, Origin>,
-    /// What is open; streams may keep a file open whose handle is gone.
+    /// Counts open files; streams may keep a file open whose handle is closed.
     open: Vec<Weak<SystemFile>>,
-    /// Names listed so far.
+    /// The number of entries listed so far.
     listed: usize,
-    /// Of the threads that wait for disks.
+    /// The checker's share of the threads for disk access.
     share: Arc<Share>,
 }
 
-/// Where something open comes from.
+/// The grant and path that something was opened with.
 struct Origin {
-    /// As the component sees it, fit to be shown.
+    /// The path as the component sees it, escaped for display.
     path: String,
-    /// The grant it was reached by, among those in force. A path does not tell: one granted directory
-    /// may be in another.
+    /// The index of the grant it was reached by. The path does not determine it: one granted directory may be
+    /// inside another.
     grant: usize,
 }
 
 impl Files {
-    /// Opens the granted directories. The run goes on without those that cannot be opened.
+    /// Opens the granted directories. The run continues without those that cannot be opened.
     pub(crate) async fn open(grants: &Grants, output: &Output, share: Arc<Share>) -> Self {
         let mut granted = Vec::new();
         for grant in &grants.read {
@@ -83,7 +84,7 @@ impl Files {
         self.open.len() < MAX_OPEN
     }
 
-    /// A path as the component sees it, fit to be shown; an empty one is what is open itself.
+    /// A path as the component sees it, escaped for display; an empty one means the open directory itself.
     fn shown(&self, directory: u32, path: &str) -> String {
         let directory = self.paths.get(&directory).map_or("", |origin| origin.path.as_str());
         let path = if path.is_empty() { directory.into() } else { Path::new(directory).join(path) };
@@ -102,7 +103,7 @@ fn reason(denied: &Denied) -> String {
     }
 }
 
-/// A disk may hang, and the deadline must hold all the same; so must those of others.
+/// A disk may hang, and the deadlines of this run and of others must hold all the same.
 async fn blocking<T: Send + 'static>(
     share: &Share,
     call: impl FnOnce() -> Result<T, Denied> + Send + 'static,
@@ -118,7 +119,7 @@ async fn blocking<T: Send + 'static>(
     ended.unwrap_or_else(|ended| Err(Denied::Unreadable(io::Error::other(ended))))
 }
 
-/// Takes the place of WASI's own.
+/// Replaces WASI's own implementation.
 pub(super) fn add_to_linker(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
     types::add_to_linker::<Run, HasFiles>(linker, reading)?;
     preopens::add_to_linker::<Run, HasFiles>(linker, reading)
@@ -141,7 +142,7 @@ impl HasData for HasFiles {
 struct Reading<'a> {
     files: &'a mut Files,
     output: &'a Output,
-    /// Knows no directory: it is asked about open files only.
+    /// Has no preopened directories: it is used for open files only.
     wasi: WasiFilesystemCtxView<'a>,
 }
 
@@ -153,7 +154,7 @@ impl Reading<'_> {
         }
     }
 
-    /// What a path leads to, not opened.
+    /// Finds what a path leads to, without opening it.
     async fn find(
         &mut self,
         handle: &Resource<Descriptor>,
@@ -169,7 +170,7 @@ impl Reading<'_> {
         found.map_err(|denied| self.deny(handle, path, denied))
     }
 
-    /// The grant that what is open came by has allowed something.
+    /// Records that the grant of an open file has been used.
     fn used(&self, handle: &Resource<Descriptor>) {
         let origin = self.files.paths.get(&handle.rep());
         if let Some((_, shown)) = origin.and_then(|origin| self.files.granted.get(origin.grant)) {
@@ -177,7 +178,7 @@ impl Reading<'_> {
         }
     }
 
-    /// The same as something that WASI answers questions about.
+    /// The same handle for functions that WASI implements.
     async fn found(
         &mut self,
         handle: &Resource<Descriptor>,
@@ -202,7 +203,7 @@ impl Reading<'_> {
         ErrorCode::NotPermitted.into()
     }
 
-    /// The answer to whatever would change something.
+    /// The answer to every operation that would change something.
     fn change<T>(&self, what: &str, handle: &Resource<Descriptor>, path: &str) -> FsResult<T> {
         let wanted = format!("{what} {}", self.files.shown(handle.rep(), path));
         self.output.refuse(Refusal::never(wanted, ONLY_READ));

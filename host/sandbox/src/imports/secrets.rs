@@ -1,4 +1,4 @@
-//! `bellwether:guest/secrets`: values that the operator hands over.
+//! `bellwether:guest/secrets`: values that the operator provides.
 
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::bindings::errors::Error;
 use crate::bindings::secrets::Host;
 use crate::store::Run;
 
-/// Of one secret, in bytes.
+/// The maximum size of a secret, in bytes.
 const MAX_SECRET: u64 = 64 << 10;
 
 impl Host for Run {
@@ -31,7 +31,7 @@ impl Host for Run {
                 self.output.keep_secret(&value);
                 Ok(value)
             }
-            // Not the path: what the guest need not know it is not told.
+            // The path is omitted, because the guest need not know it.
             Err(SecretError::Unreadable(why)) => {
                 Err(error("unreadable", &format!("the secret `{name}` cannot be read: {why}")))
             }
@@ -75,7 +75,7 @@ mod tests {
         std::fs::write(path("good"), "hunter2\n").unwrap();
         std::fs::write(path("most"), vec![b'x'; 64 << 10]).unwrap();
         std::fs::write(path("more"), vec![b'x'; (64 << 10) + 1]).unwrap();
-        // As a ConfigMap or a Secret of Kubernetes is mounted.
+        // In the way that a ConfigMap or a Secret of Kubernetes is mounted.
         std::os::unix::fs::symlink("good", path("link")).unwrap();
         mknodat(CWD, path("pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
         assert_eq!(read(&path("good")).unwrap(), b"hunter2\n");

@@ -1,4 +1,4 @@
-//! Making sockets, counted: each holds a file descriptor of the daemon.
+//! Creates and counts sockets: each is a file descriptor of the daemon.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +13,7 @@ use crate::failure::{Ended, Limit};
 use crate::store::Run;
 use bellwether_os::exhaustion::Exhaustion;
 
-/// How many sockets a run may still make: itself, and the host for it.
+/// The number of sockets that a run, or the host for it, may still create.
 #[derive(Clone)]
 pub(crate) struct SocketLimit {
     limit: u32,
@@ -25,7 +25,7 @@ impl SocketLimit {
         Self { limit, made: Arc::default() }
     }
 
-    /// Counts one more, if there is one left.
+    /// Counts one more, if one is left.
     pub(super) fn take(&self) -> Result<(), Limit> {
         if self.made.fetch_add(1, Ordering::Relaxed) >= self.limit {
             return Err(Limit::Sockets(self.limit));
@@ -39,7 +39,7 @@ impl SocketLimit {
     }
 }
 
-/// Takes the place of WASI's own.
+/// Replaces WASI's own implementation.
 pub(super) fn add_to_linker(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
     tcp_create_socket::add_to_linker::<Run, HasSockets>(linker, counted)?;
     udp_create_socket::add_to_linker::<Run, HasSockets>(linker, counted)
@@ -63,8 +63,8 @@ struct Counted<'a> {
     wasi: WasiSocketsCtxView<'a>,
 }
 
-/// That the daemon has no descriptor left is nothing that a guest could tell of, and no fault of
-/// what it looks at: the run ends.
+/// The guest cannot report that the daemon has no descriptor left, and the resource that it checks is not at fault:
+/// the run ends.
 fn told(error: SocketError) -> SocketError {
     let unclear = matches!(error.downcast_ref(), Some(ErrorCode::NewSocketLimit | ErrorCode::Unknown));
     // wasmtime-wasi has no word for it, so it is asked for once more.

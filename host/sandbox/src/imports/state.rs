@@ -1,4 +1,4 @@
-//! `bellwether:guest/state`: a small store that survives from run to run.
+//! `bellwether:guest/state`: a small store that persists from run to run.
 //!
 //! ```text
 //!   StateHandle ──draft──▶ Draft ──the run answered──▶ commit: seen by the next run
@@ -12,12 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::bindings::state::Host;
 use crate::store::Run;
 
-/// What an entry costs besides its bytes, so that empty ones are not for nothing.
+/// The overhead that is counted for each entry, so that empty ones are not free.
 const ENTRY_COST: usize = 16;
 
-/// Learns that a state has changed.
+/// Is notified when a state has changed.
 pub trait StateObserver: fmt::Debug + Send + Sync {
-    /// Called after every change, on the thread of the run. Must not wait.
+    /// Called after every change, on the thread of the run. Must not block.
     fn changed(&self);
 }
 
@@ -31,7 +31,7 @@ struct Shared {
     observer: OnceLock<Arc<dyn StateObserver>>,
 }
 
-/// What was in a state at one moment. Cheap to clone.
+/// The content of a state at one moment. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct StateContents(Arc<Contents>);
 
@@ -42,26 +42,26 @@ struct Contents {
 }
 
 impl StateContents {
-    /// By key.
+    /// The values, ordered by key.
     pub fn values(&self) -> &BTreeMap<String, Vec<u8>> {
         &self.0.values
     }
 
-    /// Whether nothing has been kept in between.
+    /// Whether nothing was stored in between.
     pub fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
 impl StateHandle {
-    /// With what an earlier daemon left.
+    /// A state with the values that an earlier daemon stored.
     pub fn holding(values: BTreeMap<String, Vec<u8>>) -> Self {
         let state = Self::default();
         state.put(values);
         state
     }
 
-    /// Puts these values in place of what is there.
+    /// Replaces the present values.
     pub fn replace(&self, values: BTreeMap<String, Vec<u8>>) {
         self.put(values);
         self.report_change();
@@ -72,12 +72,12 @@ impl StateHandle {
         *self.lock() = Arc::new(Contents { values, size });
     }
 
-    /// As it is now.
+    /// A copy of the present content.
     pub fn contents(&self) -> StateContents {
         StateContents(Arc::clone(&self.lock()))
     }
 
-    /// Reports every change from now on to `observer`. The first one stays.
+    /// Reports every change from now on to `observer`. Only the first call has an effect.
     pub fn observe(&self, observer: Arc<dyn StateObserver>) {
         let _ = self.0.observer.set(observer);
     }
@@ -92,7 +92,7 @@ impl StateHandle {
         self.0.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes in use.
+    /// The number of bytes in use.
     pub fn size(&self) -> usize {
         self.draft(u64::MAX).contents.size
     }

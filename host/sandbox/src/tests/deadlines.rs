@@ -1,16 +1,16 @@
-//! What guests may take: time, and processor time.
+//! The limits of time and processor time.
 
 use super::*;
 
-/// Times for what is to be ended by its deadline, in milliseconds. On a busy machine a guest may not
-/// have come to what it does for ever when the first is over; then it has the next one.
+/// Deadlines for guests that never end, in milliseconds. On a busy machine a guest may not have reached its endless
+/// operation when the first one is over; then the next one is used.
 const TIMES: [u64; 3] = [200, 2_000, 20_000];
 
-/// Whether a guest that never ends was found at what it never ends with, or why it cannot have come so far.
+/// Whether a guest that never ends was found in its endless operation, or why it cannot have reached it.
 fn was_at(doing: Doing, ms: u64, failure: &Failure) -> bool {
     let after = Duration::from_millis(ms);
     match failure {
-        // No thread was free for it, or it was on its way.
+        // No thread was free for it, or it had not reached it.
         Failure::TooManyRuns(time) if *time == after => false,
         Failure::Timeout { after: time, doing: Doing::Computing }
             if *time == after && doing == Doing::Waiting =>
@@ -24,7 +24,7 @@ fn was_at(doing: Doing, ms: u64, failure: &Failure) -> bool {
     }
 }
 
-/// It never ends, and is at this when its time is over.
+/// It never ends, and is doing this when its time is over.
 async fn ends_at_its_deadline(guest: Guest, doing: Doing) {
     let sandbox = sandbox();
     let component = sandbox.load(guest.build()).unwrap();
@@ -59,7 +59,7 @@ fn an_endless_loop_in_describe_or_at_the_start_is_no_component() {
         let ended = TIMES.iter().any(|ms| {
             let time = Duration::from_millis(*ms);
             let sandbox = Sandbox::new(&limits, Compiler::Own).unwrap().describing_within(time);
-            // Compiling counts in here, too.
+            // The time includes compiling.
             let start = Instant::now();
             let error = sandbox.load(guest.build()).unwrap_err();
             assert!(start.elapsed() < time + SLACK, "it took {:?}", start.elapsed());
@@ -94,7 +94,7 @@ async fn good_guests_run_on_beside_endless_ones() {
     let endless = sandbox.load(Guest::checking("(loop $l (br $l)) unreachable").build()).unwrap();
     let good = sandbox.load(Guest::default().build()).unwrap();
     let limits = RunLimits { cpu: Duration::from_secs(60), ..LIMITS };
-    // They are to spin all the while: for longer, if the machine takes so long for the good ones.
+    // They must be busy all the while: for longer, if the machine takes that long for the good ones.
     for ms in [1_000, 5_000, 25_000] {
         let spinning: Vec<_> = (0..2)
             .map(|_| {
@@ -105,7 +105,7 @@ async fn good_guests_run_on_beside_endless_ones() {
             })
             .collect();
         for _ in 0..10 {
-            // Both threads spin; each is free every tick.
+            // Both threads are busy; each is free at every tick.
             assert!(check(&sandbox, &good, run(AMPLE)).await.result.is_ok());
         }
         let all_the_while = spinning.iter().all(|task| !task.is_finished());

@@ -1,4 +1,4 @@
-//! Damaged components are refused or run within their limits; damaged machine code is never run.
+//! Damaged components are rejected or run within their limits; damaged machine code is never run.
 
 use std::time::{Duration, Instant};
 
@@ -7,9 +7,9 @@ use super::{run, sandbox};
 use crate::cache::Cache;
 use bellwether_testing::guest::Guest;
 
-/// For `describe` and for `check`: many of the damaged spin in one of them.
+/// The time limit of `describe` and of `check`: many of the damaged ones loop in one of them.
 const TIMES: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(50)];
-/// Compiling counts in here, too, on a busy machine.
+/// The time includes compiling, on a busy machine.
 const LONG: Duration = Duration::from_secs(20);
 
 #[test]

@@ -1,11 +1,11 @@
-//! Guests that were compiled once, for interfaces that have grown since.
+//! Guests that were compiled once, for interfaces that have been extended since.
 
 use super::*;
 use bellwether_testing::guest::{FIRST_INTERFACE, INTERFACE};
 
 const CHECKER_1_0: &[u8] = include_bytes!("../../../../tests/guests/kept/checker-1.0.0.wasm");
 const SCRIPT_1_0: &[u8] = include_bytes!("../../../../tests/guests/kept/restart-script-1.0.0.wasm");
-/// Of a guest compiled by another compiler, for instance.
+/// As from a guest that was compiled by another compiler, for instance.
 const TIME: Duration = Duration::from_secs(60);
 
 fn of_the_daemon() -> Sandbox {
@@ -98,14 +98,14 @@ fn a_guest_of_a_later_minor_is_taken_unless_it_needs_what_is_not_there() {
         format!(r#"(import "bellwether:guest/{interface}@1.9.0" (instance {functions}))"#)
     };
     let sandbox = sandbox();
-    // What it exports is missing, so that it is refused all the same; the word tells for what.
+    // Its exports are missing, so it is rejected all the same; the message names the interface.
     for (imports, missing) in [
         (of("log", LEVEL), None),
         (of("state", r#"(export "remove" (func (param "key" string)))"#), None),
         (of("log", &format!(r#"{LEVEL} (export "flush" (func))"#)), Some("flush")),
         (of("state", r#"(export "remove" (func (param "key" string) (param "old" bool)))"#), Some("remove")),
         (of("brewery", r#"(export "brew" (func))"#), Some("bellwether:guest/brewery@1.9.0")),
-        // A type that has grown is another type.
+        // A type with another field is another type.
         (
             of("log", &LEVEL.replace("\"error\"", "\"error\" \"panic\"")),
             Some("expected enum of 4 names, found 5 names"),

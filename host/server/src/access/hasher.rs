@@ -1,11 +1,11 @@
-//! Where passwords are hashed: one thread, and one buffer that is used again.
+//! Hashes passwords: one thread with one reused buffer.
 //!
 //! ```text
 //!   asked ──▶ waits for the thread ──▶ hashed ──▶ answered
 //!                    └─ not in time, or the caller has gone: not hashed
 //! ```
-//! A hash takes 19 MiB. Allocated anew for each on whichever thread is free, the allocator keeps them: one for
-//! each thread that ever hashed, and more where they are fragmented.
+//! A hash takes 19 MiB. If it were allocated anew for each hash on any free thread, the allocator would keep the
+//! memory: once for each thread that ever hashed, and more with fragmentation.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,28 +18,28 @@ use super::refusal::Refusal;
 use super::secret::Memory;
 use bellwether_os::at_most;
 
-/// Passwords that wait in the queue of the thread. Those behind them wait for a place in it.
+/// The length of the thread's queue. Further passwords wait for a place in it.
 const WAITING: usize = 64;
-/// Waiting and hashing together.
+/// The time limit for waiting and hashing together.
 const HASHED_WITHIN: Duration = at_most!(Duration::from_secs(10));
 
 type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 
-/// Hands passwords to the thread, which ends when this is dropped.
+/// Sends passwords to the thread, which ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Hasher {
     jobs: mpsc::Sender<Job>,
 }
 
 impl Hasher {
-    /// Starts the thread. If the system gives none, nobody can sign in with a password.
+    /// Starts the thread. If the system provides none, signing in with a password is impossible.
     pub(super) fn start() -> (Self, Option<io::Error>) {
         let (jobs, waiting) = mpsc::channel(WAITING);
         let started = thread::Builder::new().name("passwords".to_owned()).spawn(move || work(waiting));
         (Self { jobs }, started.err())
     }
 
-    /// A password as it is kept.
+    /// The hash of a password, for storage.
     ///
     /// # Errors
     /// If it is not hashed in time.
@@ -47,10 +47,10 @@ impl Hasher {
         Ok(self.ask(move |memory| memory.hash(&password)).await??)
     }
 
-    /// Whether `hash` is of this password; without a hash it takes as long, and is not.
+    /// Whether `hash` is of this password; without a hash it takes as long, and is false.
     ///
     /// # Errors
-    /// If that is not found out in time.
+    /// If that cannot be determined in time.
     pub(super) async fn fits(&self, password: String, hash: Option<String>) -> Result<bool, Refusal> {
         self.ask(move |memory| memory.fits(&password, hash.as_deref())).await
     }
@@ -62,7 +62,7 @@ impl Hasher {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |memory: &mut Memory| {
             if !answer.is_closed() {
-                // The caller may go away at any time.
+                // The caller may give up at any time.
                 drop(answer.send(question(memory)));
             }
         });

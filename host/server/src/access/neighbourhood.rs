@@ -1,10 +1,10 @@
-//! From where somebody comes.
+//! The network that a client comes from.
 
 use std::net::IpAddr;
 
 use ipnet::Ipv6Net;
 
-/// Who can change their address at will is counted as one: a network of 64 bits in IPv6.
+/// Addresses that one client can choose freely count as one: an IPv6 network of 64 bits.
 pub(crate) fn neighbourhood(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Net::new_assert(address, 64).network().into(),

@@ -1,4 +1,5 @@
-//! What the journal learns of it. Of failures only so many: whoever knocks all day fills no disk.
+//! Journal records about access. The number of recorded failures is limited, so that permanent attempts do not fill
+//! the disk.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,10 +11,10 @@ use bellwether_core::text::one_line;
 use super::refusal::Refusal;
 use bellwether_bus::recorder::Recorder;
 
-/// Failures that are written down in a [`SPAN`].
+/// The number of failures that are recorded in a [`SPAN`].
 const FAILURES: u32 = 30;
 const SPAN: Duration = Duration::from_mins(10);
-/// Of a name that somebody typed.
+/// The maximum length of a name that a client typed.
 const NAME_AT_MOST: usize = 40;
 
 #[derive(Debug)]
@@ -37,7 +38,7 @@ impl Notes {
         self.recorder.record_later(None, RecordKind::Access { by, what });
     }
 
-    /// Somebody was not let in.
+    /// Records a failed attempt to sign in.
     pub(super) fn failed(&self, who: String, refusal: &Refusal, name: &str, now: Moment) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.since.is_none_or(|since| now.since(since) >= SPAN) {

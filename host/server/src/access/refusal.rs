@@ -1,4 +1,4 @@
-//! Why somebody is not let in, or may not change that.
+//! Why access, or a change of accounts, is rejected.
 
 use std::fmt;
 use std::io;
@@ -34,16 +34,16 @@ impl fmt::Display for AccountKind {
 /// Why not.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// Which of both is wrong is nobody's business.
+    /// The message does not tell which of the two is wrong.
     #[error("the name or the password is wrong")]
     Wrong,
-    /// Too many tries, from this address or for this name.
-    #[error("too many tries: wait {}", plain(whole(*.0)))]
+    /// Too many attempts, from this address or for this name.
+    #[error("too many attempts: wait {}", plain(whole(*.0)))]
     TooSoon(Duration),
-    /// A one-time address that is not good, or not any more.
-    #[error("this address has been used, or is too old")]
+    /// A one-time link that is invalid, or no longer valid.
+    #[error("this link has been used, or has expired")]
     UsedUp,
-    /// The sign-in has ended.
+    /// The session has ended.
     #[error("you are not signed in any more")]
     NotSignedIn,
     /// Of that name.
@@ -55,27 +55,27 @@ pub enum Refusal {
     /// Names stand in records and in commands.
     #[error("this is not a name: {0}")]
     BadName(String),
-    /// Too short, or far too long.
+    /// The password is too short, or far too long.
     #[error("a password has at least {at_least} characters, and at most {at_most} bytes")]
     BadPassword {
-        /// Characters.
+        /// The minimum length in characters.
         at_least: usize,
-        /// Bytes.
+        /// The maximum length in bytes.
         at_most: usize,
     },
-    /// Somebody has to be able to let others in.
+    /// At least one user must be able to manage users.
     #[error("this is the last admin: make another user an admin first")]
     LastAdmin,
-    /// There is an end to everything.
+    /// There are too many accounts.
     #[error("there are too many of them: remove some first")]
     TooMany,
-    /// The daemon ends.
-    #[error("the daemon is ending")]
+    /// The daemon is shutting down.
+    #[error("the daemon is shutting down")]
     Ending,
-    /// It would not outlive the daemon, so it is not done.
+    /// The change could not be stored, so it is not made.
     #[error("state/access.json cannot be written: {0}")]
     NotWritten(io::Error),
-    /// Anything else.
+    /// Any other internal error.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
 }

@@ -1,4 +1,4 @@
-//! Secrets: made by chance, kept as hashes only.
+//! Random secrets, stored as hashes only.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use ring::digest;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::{Deserialize, Serialize};
 
-/// 256 bits by chance, in hexadecimal: nobody guesses it.
+/// 256 random bits in hexadecimal, which cannot be guessed.
 pub(super) fn chance() -> anyhow::Result<String> {
     let mut bytes = [0; 32];
     SystemRandom::new()
@@ -20,40 +20,40 @@ pub(super) fn chance() -> anyhow::Result<String> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // To a String nothing fails to be written.
+        // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
     })
 }
 
-/// SHA-256 of a secret that was made by chance. It is looked up by this, so that no comparison of
-/// secrets takes a telling time.
+/// SHA-256 of a random secret. It is used as the key of look-ups, so that no comparison of secrets reveals anything
+/// by its timing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Digest(String);
 
 impl Digest {
-    /// Of a secret.
+    /// The digest of a secret.
     pub(super) fn of(secret: &str) -> Self {
         Self(hex(digest::digest(&digest::SHA256, secret.as_bytes()).as_ref()))
     }
 }
 
-/// More than any hash of ours takes, in blocks of 1 KiB: a file that asks for more is damaged.
+/// More than any hash of ours takes, in blocks of 1 KiB: a file that requires more is damaged.
 const BLOCKS_AT_MOST: usize = 256 << 10;
 
-/// Argon2id with 19 MiB, two passes, one lane: the first choice of the OWASP password storage
-/// cheat sheet. Takes tens of milliseconds: not for an asynchronous thread.
+/// Argon2id with 19 MiB, two passes, one lane: the first choice of the OWASP password storage cheat sheet. Takes
+/// tens of milliseconds, so it must not run on an asynchronous thread.
 fn params() -> anyhow::Result<Params> {
     Params::new(19 << 10, 2, 1, None).map_err(|error| anyhow!("{error}"))
 }
 
-/// What passwords are hashed in. It is kept for the next one.
+/// The memory for hashing. It is kept for the next hash.
 #[derive(Default)]
 pub(super) struct Memory(Vec<Block>);
 
 impl Memory {
-    /// A password as it is kept (PHC string format), with a salt of its own.
+    /// The hash of a password (PHC string format), with its own salt.
     pub(super) fn hash(&mut self, password: &str) -> anyhow::Result<String> {
         let mut salt = [0; 16];
         SystemRandom::new().fill(&mut salt).map_err(|_| anyhow!("the system gives no random numbers"))?;
@@ -71,8 +71,8 @@ impl Memory {
         Ok(hash.to_string())
     }
 
-    /// Whether it is the password. Without a hash the user is unknown: a password is hashed
-    /// nevertheless, so that the time tells nothing.
+    /// Whether it is the password. Without a hash the user is unknown: a password is hashed nevertheless, so that
+    /// the timing reveals nothing.
     pub(super) fn fits(&mut self, password: &str, hash: Option<&str>) -> bool {
         if let Some(hash) = hash {
             return self.is_of(password, hash).unwrap_or(false);
@@ -88,7 +88,7 @@ impl Memory {
         let version = hash.version.map_or(Ok(Version::default()), Version::try_from);
         let version = version.map_err(|error| anyhow!("{error}"))?;
         let (Some(salt), Some(expected)) = (hash.salt, hash.hash) else { return Ok(false) };
-        // Compared in a time that does not depend on where they differ.
+        // Compared in constant time.
         Ok(self.output(algorithm, version, params, password, &salt)? == expected)
     }
 
@@ -113,7 +113,7 @@ impl Memory {
         Output::new(&output).map_err(|error| anyhow!("{error}"))
     }
 
-    /// Where it is, for tests: another place is another buffer.
+    /// The buffer's address, for tests: another address is another buffer.
     #[cfg(test)]
     pub(super) fn place(&self) -> (usize, usize) {
         (self.0.as_ptr().addr(), self.0.capacity())

@@ -38,10 +38,10 @@ impl World {
 
 use bellwether_core::event::Event;
 
-/// Tries to come in until it is told to wait: for how long from this instant on, at least.
+/// Attempts to sign in until it has to wait, and returns the minimum delay from this instant on.
 ///
-/// The first wait begins with the try that is one too many. A machine that is so busy that the wait is
-/// over before the next try gets one that is twice as long.
+/// The first delay begins with the first attempt that is not free. If the machine is so busy that the delay is over
+/// before the next attempt, that one gets a delay that is twice as long.
 async fn until_too_soon(
     mut attempt: impl AsyncFnMut(u32) -> Result<SignedIn, Refusal>,
 ) -> (Instant, Duration) {
@@ -94,7 +94,7 @@ async fn who_fails_too_often_waits_also_with_the_right_password() {
         if matches!(refused, Err(Refusal::TooSoon(_))) {
             break;
         }
-        // On a busy machine the wait may be over, and then all is forgotten.
+        // On a busy machine the delay may be over, and then all failures are forgotten.
         assert!(refused.is_ok() && since.elapsed() >= wait, "{refused:?} after {:?}", since.elapsed());
     }
     let elsewhere = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
@@ -139,7 +139,7 @@ async fn a_token_is_good_until_it_is_revoked_or_expires() {
 #[tokio::test]
 async fn what_a_token_keeps_open_ends_when_it_expires() {
     let world = world().await;
-    // The next one if the machine is so busy that it is over before it is used.
+    // The next lifetime, if the machine is so busy that the link expires before it is used.
     for life in [200, 2_000, 20_000].map(Duration::from_millis) {
         let secret = world.access.create_token("ci", Role::Monitor, Some(life), "alice").await.unwrap();
         let expires = world.access.tokens()[0].expires.unwrap();

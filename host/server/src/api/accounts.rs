@@ -1,4 +1,4 @@
-//! Users, tokens, and who one is oneself.
+//! Users, tokens, and the caller's own account.
 
 use std::time::Duration;
 
@@ -14,19 +14,17 @@ use super::{Caller, Handle};
 use crate::access::Refusal;
 use bellwether_api::{MeAnswer, OneTimeAnswer, Problem, TokenAnswer, TokenLine, UserLine};
 
-/// Longer lives are as good as none.
+/// Longer lifetimes are as good as unlimited.
 const LIFE_AT_MOST_S: u64 = 10 * 366 * 86_400;
 
 fn problem(refusal: &Refusal) -> Problem {
     Problem::from(refusal)
 }
 
-/// Who asks.
 pub(super) async fn me(Extension(caller): Extension<Caller>) -> Json<MeAnswer> {
     Json(MeAnswer { name: caller.name, role: caller.role })
 }
 
-/// All users.
 pub(super) async fn users(State(daemon): State<Handle>) -> Json<Vec<UserLine>> {
     Json(daemon.access().users().iter().map(UserLine::new).collect())
 }
@@ -97,7 +95,6 @@ pub(super) async fn remove_user(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// All tokens, without their secrets.
 pub(super) async fn tokens(State(daemon): State<Handle>) -> Json<Vec<TokenLine>> {
     Json(daemon.access().tokens().iter().map(TokenLine::new).collect())
 }
@@ -115,8 +112,7 @@ pub(super) struct NewToken {
     expires_in_s: Option<u64>,
 }
 
-/// A whole number is one also where it is written as `60.0` (JSON Schema, 6.1.1: an integer is a number
-/// without a fraction).
+/// An integer may also be written as `60.0` (JSON Schema, 6.1.1: an integer is a number without a fraction).
 fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     let Some(number) = Option::<serde_json::Number>::deserialize(from)? else { return Ok(None) };
     let spelled = number.as_f64().filter(|number| number.fract() == 0.0).map(|number| number.to_string());
@@ -159,7 +155,6 @@ pub(super) struct NewSignIn {
     good_for_s: Option<u64>,
 }
 
-/// A one-time link.
 pub(super) async fn one_time(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,

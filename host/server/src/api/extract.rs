@@ -1,4 +1,4 @@
-//! What a request brings, and a problem where it makes no sense.
+//! The parts of a request, with a problem document if they are invalid.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
@@ -9,15 +9,15 @@ use serde::de::DeserializeOwned;
 
 use bellwether_api::Problem;
 
-/// What stands behind the question mark.
+/// The query parameters of a request.
 #[derive(Debug)]
 pub(crate) struct Query<T>(pub(crate) T);
 
-/// Names in the address.
+/// The parameters in the path.
 #[derive(Debug)]
 pub(crate) struct Path<T>(pub(crate) T);
 
-/// The body.
+/// The body of the request.
 #[derive(Debug)]
 pub(crate) struct Json<T>(pub(crate) T);
 

@@ -1,11 +1,11 @@
-//! What browsers keep open: server-sent events (HTML Living Standard, section 9.2).
+//! Server-sent events for browsers (HTML Living Standard, section 9.2).
 //!
 //! ```text
 //!   opened ──▶ snapshot ──changed──▶ snapshot … ──▶ bye: the sign-in has ended
-//!                 └──a second──▶ heartbeat, which says whether the core turns
+//!                 └──a second──▶ heartbeat, which says whether the core's loop runs
 //! ```
-//! An event names what has changed and does not carry it: whoever wants it asks. So a client costs a
-//! few comparisons for each change, and a slow one misses pictures between, never the latest.
+//! An event names what has changed without containing it: the page requests what it needs. So a client costs a few
+//! comparisons for each change, and a slow one misses intermediate states, but never the latest.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -25,23 +25,23 @@ use tokio::time::Instant;
 use super::stream::HEARTBEAT;
 use super::{Caller, Handle};
 
-/// No client hears of changes more often.
+/// The shortest time between two events for a client.
 const AT_MOST_EVERY: Duration = Duration::from_millis(200);
-/// A browser that has lost us asks again after this.
+/// A browser that has lost the connection reconnects after this time.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// What an event says.
+/// The content of an event.
 #[derive(Debug, Serialize)]
 struct News<'a> {
     generation: u64,
     at: String,
-    /// Whether the core turns: otherwise all of it may be old.
+    /// Whether the core is running: otherwise everything may be outdated.
     turns: bool,
-    /// So many modules are down.
+    /// The number of modules that are down.
     down: usize,
-    /// Modules that differ from the event before.
+    /// Modules that differ from the previous event.
     changed: Vec<&'a str>,
-    /// Those of them of which differs what a person decides by.
+    /// Those of them with a relevant change for a user's decision.
     moved: Vec<&'a str>,
 }
 
@@ -50,12 +50,12 @@ struct Listener {
     caller: Caller,
     generations: watch::Receiver<u64>,
     last: Option<Arc<Snapshot>>,
-    /// Not before then.
+    /// The earliest time of the next event.
     next: Instant,
     over: bool,
 }
 
-/// `GET /api/v1/stream`
+/// The handler of `GET /api/v1/stream`.
 pub(super) async fn stream(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
@@ -69,7 +69,7 @@ pub(super) async fn stream(
 }
 
 impl Listener {
-    /// The next event; nothing at the end.
+    /// The next event; `None` at the end.
     async fn event(&mut self) -> Option<Event> {
         if self.over {
             return None;
@@ -87,7 +87,7 @@ impl Listener {
         };
         match heard {
             Ok(true) => Some(self.news()),
-            // The daemon ends.
+            // The daemon is shutting down.
             Ok(false) => None,
             Err(_) => Some(self.heartbeat()),
         }
@@ -117,20 +117,20 @@ impl Listener {
 
     fn heartbeat(&self) -> Event {
         let clock = self.daemon.clock();
-        // A core that has stalled has nothing fresh to show, and the page says so.
+        // A stalled core has no fresh data to show, and the page says so.
         let data = serde_json::json!({ "at": clock.timestamp(clock.now()), "turns": self.daemon.turns() });
         Event::default().event("heartbeat").data(data.to_string())
     }
 }
 
-/// False at the end.
+/// Returns false at the end.
 async fn changed(generations: &mut watch::Receiver<u64>, not_before: Instant) -> bool {
     let changed = generations.changed().await.is_ok();
     tokio::time::sleep_until(not_before).await;
     changed
 }
 
-/// Modules of `new` that are not as in `old`, and those that are gone. Both are by name.
+/// Modules of `new` that differ from `old`, and those that were removed. Both are ordered by name.
 fn changes<'a>(old: &'a Snapshot, new: &'a Snapshot) -> Vec<&'a str> {
     let differs = |module: &&Arc<_>| {
         let module: &Arc<bellwether_core::snapshot::ModuleView> = module;

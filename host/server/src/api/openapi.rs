@@ -1,4 +1,4 @@
-//! The description of the API (`OpenAPI` 3.1), made from the [operations](super::operations).
+//! The description of the API (`OpenAPI` 3.1), generated from the [operations](super::operations).
 
 use std::sync::LazyLock;
 
@@ -12,11 +12,11 @@ use serde_json::{Map, Value, json};
 use super::operations::{Answer, Operation, Shape, all};
 use bellwether_api::Problem;
 
-/// As JSON, indented.
+/// The description as indented JSON.
 pub(super) static DOCUMENT: LazyLock<String> =
     LazyLock::new(|| serde_json::to_string_pretty(&document()).unwrap_or_default() + "\n");
 
-/// `GET /api/v1/openapi.json`
+/// The handler of `GET /api/v1/openapi.json`.
 pub(super) async fn page() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response()
 }
@@ -116,7 +116,7 @@ fn well(answer: &Answer, generator: &mut SchemaGenerator) -> (&'static str, Valu
     }
 }
 
-/// `getModulesModuleWhy`
+/// The id of an operation: `getModulesModuleWhy`.
 fn id(operation: &Operation) -> String {
     let parts = operation.path.split(['/', '-', '.']).map(|part| part.trim_matches(['{', '}']));
     parts.fold(operation.method.to_owned(), |mut id, part| {
@@ -127,7 +127,7 @@ fn id(operation: &Operation) -> String {
     })
 }
 
-/// What stands in braces.
+/// The names in braces.
 fn names(path: &'static str) -> impl Iterator<Item = &'static str> {
     path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
@@ -146,7 +146,7 @@ fn in_path(name: &str) -> Value {
     json!({ "name": name, "in": "path", "required": true, "schema": schema })
 }
 
-/// The fields of a query, each for itself.
+/// The fields of a query, as separate parameters.
 fn in_query(shape: Shape) -> Vec<Value> {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let schema = shape(&mut settings.into_generator()).to_value();
@@ -158,7 +158,7 @@ fn query_parameter(name: &str, field: &Value) -> Value {
     let mut schema = field.clone();
     let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
     if let Some(Value::Array(types)) = schema.get_mut("type") {
-        // What may be missing is not sent; there is no null in an address.
+        // Optional parameters are omitted; there is no null in a URL.
         types.retain(|name| name != "null");
         if let [only] = types.as_slice() {
             schema["type"] = only.clone();
@@ -173,7 +173,7 @@ mod tests {
 
     use super::*;
 
-    /// What programs are written against: a change of it is seen here.
+    /// The interface that programs are written against: a change of it is noticed here.
     #[test]
     fn the_description_in_the_repository_is_the_one_that_is_served() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");

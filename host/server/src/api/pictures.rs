@@ -1,4 +1,4 @@
-//! Parts of the picture, each for itself.
+//! Parts of the snapshot as separate operations.
 
 use axum::extract::State;
 use bellwether_core::consequence::Consequence;
@@ -13,13 +13,11 @@ use bellwether_api::{
 };
 use bellwether_core::plan::Occasion;
 
-/// All modules.
 pub(super) async fn modules(State(daemon): State<Handle>) -> Json<Vec<ModuleStatus>> {
     let clock = daemon.clock();
     Json(daemon.snapshot().modules.iter().map(|module| ModuleStatus::new(module, clock)).collect())
 }
 
-/// One of them.
 pub(super) async fn module(
     State(daemon): State<Handle>,
     Path(name): Path<String>,
@@ -31,7 +29,6 @@ fn of<T>(daemon: &Handle, name: &str, look: impl FnOnce(&ModuleView) -> T) -> Re
     daemon.snapshot().module(name).map(look).ok_or_else(|| Problem::no_such_module(name))
 }
 
-/// Its checkers.
 pub(super) async fn checkers(
     State(daemon): State<Handle>,
     Path(name): Path<String>,
@@ -39,7 +36,6 @@ pub(super) async fn checkers(
     of(&daemon, &name, |module| ModuleStatus::new(module, daemon.clock()).checkers).map(Json)
 }
 
-/// One of these.
 pub(super) async fn checker(
     State(daemon): State<Handle>,
     Path((name, checker)): Path<(String, String)>,
@@ -50,7 +46,7 @@ pub(super) async fn checker(
     found.map(Json).ok_or_else(|| Problem::no_such_module(&name))
 }
 
-/// What each command would do now.
+/// The effect of each command at present.
 pub(super) async fn consequences(
     State(daemon): State<Handle>,
     Path(name): Path<String>,
@@ -87,7 +83,7 @@ pub(super) async fn plan(
     Ok(Json(PlanAnswer { summary: plan.summary, steps }))
 }
 
-/// What its commands have written last.
+/// The end of the output of its commands.
 pub(super) async fn log(
     State(daemon): State<Handle>,
     Path(name): Path<String>,
@@ -106,7 +102,6 @@ fn unread() -> Problem {
     }
 }
 
-/// All files.
 pub(super) async fn configuration(
     State(daemon): State<Handle>,
 ) -> Result<Json<ConfigurationAnswer>, Problem> {

@@ -1,19 +1,19 @@
-//! What is answered has nothing in it that a terminal would obey, and no direction marks, whoever wrote it: most
-//! answers are shown on a terminal, and much in them comes from components, applications and files.
+//! Responses contain no terminal escape sequences and no direction marks, whatever their source: most responses are
+//! shown on a terminal, and many of their texts come from components, applications and files.
 
 use axum::body::{Body, to_bytes};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use bellwether_core::text::json;
 
-/// An answer in one piece that is JSON. Lines of a stream are looked at one by one.
+/// A complete JSON response. Lines of a stream are escaped one by one.
 pub(super) async fn answer(response: Response) -> Response {
     let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     if !kind.is_some_and(|kind| matches!(kind, "application/json" | "application/problem+json")) {
         return response;
     }
     let (mut parts, body) = response.into_parts();
-    // It is in memory already.
+    // It is already in memory.
     let Ok(bytes) = to_bytes(body, usize::MAX).await else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };

@@ -1,4 +1,4 @@
-//! Errors on the wire: RFC 9457, with what to do next.
+//! Error responses in the form of RFC 9457, with the next step.
 
 use bellwether_api::Problem;
 use bellwether_journal::NotRead;
@@ -22,7 +22,7 @@ pub(super) fn not_read(error: &NotRead) -> Problem {
     Problem { title: "not read".into(), status: 503, detail: error.to_string(), next: next.into() }
 }
 
-/// No such address.
+/// The address does not exist.
 pub(super) async fn no_such_page() -> Problem {
     Problem {
         title: "no such page".into(),
@@ -32,7 +32,7 @@ pub(super) async fn no_such_page() -> Problem {
     }
 }
 
-/// Not with this method.
+/// The address does not support this method.
 pub(super) async fn no_such_method() -> Problem {
     Problem { title: "no such method".into(), status: 405, ..no_such_page().await }
 }

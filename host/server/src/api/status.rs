@@ -1,4 +1,4 @@
-//! Everything about the node, once or at every change.
+//! The status of the node, once or at every change.
 
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ fn look(daemon: &dyn Daemon) -> NodeStatus {
     }
 }
 
-/// What is true of the node as a whole.
+/// The facts about the node as a whole.
 pub(crate) fn counts(daemon: &dyn Daemon, snapshot: &Snapshot) -> NodeCounts {
     let not_in_force = daemon.not_in_force();
     let never_loaded = not_in_force.iter().filter(|(file, _)| never_loaded(file, snapshot).is_some()).count();
@@ -85,7 +85,7 @@ pub(crate) fn counts(daemon: &dyn Daemon, snapshot: &Snapshot) -> NodeCounts {
     }
 }
 
-/// Which module this file should be, if no version of it is in force.
+/// The module of this file, if no version of it is active.
 pub(crate) fn never_loaded<'f>(file: &'f str, snapshot: &Snapshot) -> Option<&'f str> {
     let name = file.strip_prefix("modules/")?.strip_suffix(".toml")?;
     snapshot.module(name).is_none().then_some(name)

@@ -1,4 +1,4 @@
-//! Newline-delimited JSON that goes on until the client has enough.
+//! Newline-delimited JSON that continues until the client disconnects.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use serde::Serialize;
 
 use super::{Caller, Line};
 
-/// An empty line or an event at least this often says that the daemon is still there. A view of
-/// the stream takes three seconds of silence for lost contact.
+/// The longest time between two lines or events: otherwise an empty one is sent as a keep-alive. A client assumes a
+/// lost connection after three seconds of silence.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// One object on a line of its own.
+/// One object on a separate line.
 pub(super) fn line(value: &impl Serialize) -> String {
-    // What is shown consists of strings and numbers under string keys.
+    // The serialised types consist of strings and numbers with string keys.
     json(&serde_json::to_string(value).unwrap_or_default()).into_owned() + "\n"
 }
 
-/// Until the caller's sign-in or token has ended: who lost the right to ask reads nothing more.
+/// Ends with the caller's session or token: a caller that has lost its rights reads nothing more.
 pub(super) fn response(mut caller: Caller, lines: impl Stream<Item = Line> + Send + 'static) -> Response {
     let lines = lines.take_until(async move { caller.ended().await });
     ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()

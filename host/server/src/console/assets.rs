@@ -1,5 +1,5 @@
-//! Style sheet, scripts and icons. They are part of the binary; a debug build reads them from
-//! the source folder, so that an edit shows at the next load.
+//! Style sheet, scripts and icons. They are part of the binary; a debug build reads them from the source folder, so
+//! that an edit is visible at the next load.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -8,7 +8,7 @@ use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-/// The table of the files in `assets/`, by their names.
+/// The table of the files in `assets/`, by name.
 macro_rules! assets {
     ($($name:literal),+ $(,)?) => {
         &[$(($name, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/", $name)))),+]
@@ -28,7 +28,7 @@ const ASSETS: &[(&str, &[u8])] = assets![
     "time.js",
 ];
 
-/// The content of an asset, if there is one of that name.
+/// The content of an asset, if one has that name.
 fn content(name: &str) -> Option<Cow<'static, [u8]>> {
     let (known, embedded) = ASSETS.iter().find(|(known, _)| *known == name)?;
     if cfg!(debug_assertions)
@@ -39,8 +39,8 @@ fn content(name: &str) -> Option<Cow<'static, [u8]>> {
     Some(Cow::Borrowed(embedded))
 }
 
-/// Changes with every asset: pages ask for their files by it, so that a browser keeps them
-/// for ever and never has old ones.
+/// A digest of all assets: pages request their files with it, so that a browser can cache them forever and never
+/// uses outdated ones.
 pub(super) fn version() -> &'static str {
     static VERSION: LazyLock<String> = LazyLock::new(|| {
         let mut hasher = blake3::Hasher::new();
@@ -53,7 +53,7 @@ pub(super) fn version() -> &'static str {
     &VERSION
 }
 
-/// One file.
+/// The handler of one asset.
 pub(super) async fn file(Path(name): Path<String>) -> Response {
     let Some(content) = content(&name) else { return StatusCode::NOT_FOUND.into_response() };
     let kind = match name.rsplit_once('.') {
@@ -62,12 +62,12 @@ pub(super) async fn file(Path(name): Path<String>) -> Response {
         Some((_, "svg")) => "image/svg+xml",
         _ => "application/octet-stream",
     };
-    // Scripts load each other by plain names: they are asked for again, and answered from memory.
+    // Scripts import each other by plain names: those requests are repeated, and answered from memory.
     let keep = "private, max-age=0, must-revalidate";
     ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, keep)], content.into_owned()).into_response()
 }
 
-/// The icon of the tab: the bell, and how many modules are down.
+/// The icon of the tab: the bell, and the number of modules that are down.
 pub(super) async fn icon(Path(name): Path<String>) -> Response {
     let Some(down) = name.strip_suffix(".svg").and_then(|count| count.parse::<u32>().ok()) else {
         return StatusCode::NOT_FOUND.into_response();

@@ -1,4 +1,4 @@
-//! What templates do to a text.
+//! Filters for texts in templates.
 
 #![expect(
     unreachable_pub,
@@ -12,7 +12,7 @@ use std::fmt::{Display, Write as _};
 
 use askama::filters::Safe;
 
-/// Words between backticks as code, all else as text: sentences are written for the terminal.
+/// Words in backticks as code, everything else as text: sentences are written for the terminal.
 #[askama::filter_fn]
 pub(super) fn ticks(text: impl Display, _: &dyn askama::Values) -> askama::Result<Safe<String>> {
     Ok(Safe(marked(&text.to_string())))
@@ -23,7 +23,7 @@ fn marked(text: &str) -> String {
     let mut parts = text.split('`').peekable();
     let mut code = false;
     while let Some(part) = parts.next() {
-        // A single backtick that nothing closes is only a backtick.
+        // A backtick without a second one is plain text.
         let opens = code && parts.peek().is_some();
         html.push_str(if opens {
             "<code>"
@@ -43,7 +43,7 @@ fn escape(text: &str, html: &mut String) {
     for letter in text.chars() {
         match letter {
             '<' | '>' | '&' | '"' | '\'' => {
-                // To a String nothing fails to be written.
+                // Writing to a String cannot fail.
                 let _ = write!(html, "&#{};", u32::from(letter));
             }
             other => html.push(other),

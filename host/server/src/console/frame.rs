@@ -1,4 +1,4 @@
-//! What stands around every page: where one is, who one is, how fresh it is.
+//! The frame of every page: navigation, user, and freshness.
 
 use bellwether_core::access::Role;
 use bellwether_core::moment::Moment;
@@ -9,37 +9,37 @@ use crate::api::status::counts;
 use bellwether_api::time_format::TimeFormat;
 use bellwether_os::clock::Clock;
 
-/// Around every page.
+/// The data for the frame of a page.
 #[derive(Debug)]
 pub(super) struct Frame {
-    /// With the count of what is down.
+    /// The title with the number of modules that are down.
     pub(super) title: String,
-    /// Which node made it.
+    /// The node that rendered it.
     pub(super) node: String,
-    /// The snapshot it was made of.
+    /// The generation of its snapshot.
     pub(super) generation: u64,
-    /// When that was taken.
+    /// The time of the snapshot.
     pub(super) at: Time,
-    /// The core does not turn: all of it may be old.
+    /// Whether the core is stalled: everything may be outdated.
     pub(super) stalled: bool,
-    /// Who looks; nobody on the page to sign in.
+    /// The user; `None` on the sign-in page.
     pub(super) person: Option<Caller>,
-    /// Whether there is something to sign out of.
+    /// Whether there is a session to sign out of.
     pub(super) signed_in: bool,
-    /// Whether it keeps itself fresh.
+    /// Whether it updates itself.
     pub(super) live: bool,
-    /// Which module it is about, if about one: others do not concern it.
+    /// The module that it is about, if it is about one: changes of other modules do not concern it.
     pub(super) about: Option<String>,
-    /// So many modules are down, or were never loaded.
+    /// The number of modules that are down, or were never loaded.
     pub(super) down: usize,
-    /// Of the daemon.
+    /// The version of the daemon.
     pub(super) version: &'static str,
-    /// Of style sheet and scripts.
+    /// The version of style sheet and scripts.
     pub(super) assets: &'static str,
     here: Page,
 }
 
-/// Around a page for those who are not signed in: it tells nothing of the node.
+/// The frame of a page for visitors who are not signed in: it reveals nothing about the node.
 #[derive(Debug)]
 pub(crate) struct Bare {
     pub(crate) title: String,
@@ -52,24 +52,24 @@ impl Bare {
     }
 }
 
-/// What can be gone to from everywhere.
+/// The entries of the navigation bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Page {
-    /// Nodes by modules.
+    /// The overview of all modules.
     Farm,
-    /// What happened.
+    /// The records of the journal.
     Events,
     /// Checkers and restart scripts.
     Components,
-    /// The files.
+    /// The page of the operator's files.
     Configuration,
-    /// Users and tokens.
+    /// The page of users and tokens.
     Users,
-    /// Something that has no entry of its own.
+    /// A page without an entry.
     Elsewhere,
 }
 
-/// One entry of the bar.
+/// One entry of the navigation bar.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) word: &'static str,
@@ -78,7 +78,7 @@ pub(super) struct Entry {
 }
 
 impl Frame {
-    /// Around a page about what is now.
+    /// The frame of a page about the present state.
     pub(super) fn new(daemon: &Handle, caller: Caller, here: Page, title: &str) -> Self {
         let snapshot = daemon.snapshot();
         let counts = counts(&**daemon, &snapshot);
@@ -88,8 +88,7 @@ impl Frame {
             title: format!("{count}{title} · {} · Bellwether", snapshot.node),
             node: snapshot.node.to_string(),
             generation: snapshot.generation,
-            // A page is as old as the core that answers for it, which turns several times a second,
-            // or else has stalled.
+            // A page is as fresh as the core, which runs several times a second, or else is stalled.
             at: Times::new(daemon.clock()).of(if stalled { snapshot.at } else { daemon.clock().now() }),
             stalled,
             signed_in: caller.signed_in,
@@ -103,7 +102,7 @@ impl Frame {
         }
     }
 
-    /// What the bar leads to.
+    /// The entries of the navigation bar.
     pub(super) fn pages(&self) -> Vec<Entry> {
         let entry = |word, href, page| Entry { word, href, here: self.here == page };
         let mut pages = vec![
@@ -112,7 +111,7 @@ impl Frame {
             entry("Components", "/components", Page::Components),
             entry("Configuration", "/configuration", Page::Configuration),
         ];
-        // Others are refused there.
+        // Other roles are rejected there.
         if self.person.as_ref().is_some_and(|person| person.role.may(Role::Admin)) {
             pages.push(entry("Users", "/users", Page::Users));
         }
@@ -120,18 +119,18 @@ impl Frame {
     }
 }
 
-/// A moment, as a page shows it.
+/// A moment in the forms that a page shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Time {
     /// RFC 3339 in UTC, for the browser.
     pub(super) utc: String,
-    /// On the node's own clock, with its zone.
+    /// The time on the node's own clock, with its zone.
     pub(super) clock: String,
-    /// `3m ago`.
+    /// The age: `3m ago`.
     pub(super) ago: String,
 }
 
-/// Makes moments readable.
+/// Formats moments for a page.
 #[derive(Debug)]
 pub(super) struct Times {
     when: TimeFormat,
@@ -148,10 +147,10 @@ impl Times {
         self.told(self.clock.timestamp(moment))
     }
 
-    /// A moment that something is awaited at.
+    /// A moment in the future.
     pub(super) fn due(&self, moment: Moment) -> Time {
         let time = self.of(moment);
-        // Whatever is late, or less than a second away, is now for whoever reads.
+        // A moment that is overdue, or less than a second away, is shown as now.
         let near = !time.ago.starts_with("in ") || time.ago.ends_with("ms") || time.ago.ends_with("µs");
         if near { Time { ago: "now".to_owned(), ..time } } else { time }
     }
@@ -161,15 +160,15 @@ impl Times {
         self.when.day(utc)
     }
 
-    /// For an axis: in microseconds after the Unix epoch.
+    /// For an axis: in microseconds since the Unix epoch.
     pub(super) fn short(&self, wall: i64, with_day: bool) -> String {
         self.when.short(&bellwether_os::clock::timestamp(wall), with_day)
     }
 
-    /// A moment as the API writes it.
+    /// A moment in the form of the API.
     pub(super) fn told(&self, utc: String) -> Time {
         let ago = self.when.relative(&utc);
-        // Nobody counts parts of a second here, and they are old when they are read.
+        // Fractions of a second are omitted: they are outdated when the page is read.
         let ago =
             if ago.ends_with("ms ago") || ago.ends_with("µs ago") { "just now".to_owned() } else { ago };
         Time { clock: self.when.zoned(&utc), ago, utc }

@@ -1,12 +1,11 @@
-//! What every answer of the console tells the browser about itself.
+//! The security headers of every response of the console.
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-/// Nothing but our own files, no inline script, no inline style, in no frame
-/// (Content Security Policy Level 3).
+/// Only our own files, no inline script, no inline style, in no frame (Content Security Policy Level 3).
 pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -25,7 +24,7 @@ pub(crate) async fn secure(request: Request, next: Next) -> Response {
     for (name, value) in HEADERS {
         headers.insert(name, value);
     }
-    // A page that was true a minute ago must not come back by the button for it.
+    // An outdated page must not be shown again by the back button.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }

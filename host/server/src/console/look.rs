@@ -1,4 +1,4 @@
-//! How a state looks: a shape, a word and a tone, so that each alone would do.
+//! The look of a state: a shape, a word and a tone, each of which is sufficient by itself.
 
 use bellwether_core::observation::Status;
 use bellwether_core::snapshot::{CheckerView, ModuleView};
@@ -21,7 +21,7 @@ const fn look(glyph: &'static str, word: &'static str, tone: &'static str) -> Lo
 }
 
 impl Look {
-    /// Of a module's state.
+    /// The look of a module's state.
     pub(super) fn state(state: StateName, ready: bool) -> Self {
         let StateLook { word, glyph, tone, .. } = state.look(ready);
         let tone = match tone {
@@ -35,22 +35,22 @@ impl Look {
         look(glyph, word, tone)
     }
 
-    /// Of a module.
+    /// The look of a module's state.
     pub(super) fn module(module: &ModuleView) -> Self {
         Self::state(module.state, module.ready)
     }
 
-    /// Of a module of which no version is in force.
+    /// The look of a module without an active version.
     pub(super) fn never_loaded() -> Self {
         look("unwatched", "not loaded", "bad")
     }
 
-    /// Of the answer that load balancers get.
+    /// The look of the health answer.
     pub(super) fn answer(ready: bool) -> Self {
         if ready { look("yes", "200", "ok") } else { look("no", "503", "bad") }
     }
 
-    /// Of what one run saw.
+    /// The look of the result of a run.
     pub(super) fn status(status: Status) -> Self {
         match status {
             Status::Pass => look("up", "pass", "ok"),
@@ -60,7 +60,7 @@ impl Look {
         }
     }
 
-    /// Of a checker's verdict.
+    /// The look of a checker's verdict.
     pub(super) fn verdict(checker: &CheckerView) -> Self {
         match checker.verdict {
             _ if !checker.watched => look("unwatched", "not monitored", "idle"),

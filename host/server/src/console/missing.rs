@@ -1,4 +1,4 @@
-//! What is not there.
+//! Pages for missing objects.
 
 use askama::Template;
 use axum::extract::{Extension, State};
@@ -16,14 +16,14 @@ struct MissingPage {
     what: String,
 }
 
-/// No page at this address.
+/// No page exists at this address.
 pub(super) async fn page(State(daemon): State<Handle>, caller: Option<Extension<Caller>>) -> Response {
-    // Below what anybody may see, for instance: `/assets/a/b`.
+    // Below an open path, for instance: `/assets/a/b`.
     let Some(Extension(caller)) = caller else { return StatusCode::NOT_FOUND.into_response() };
     not_there(&daemon, caller, "There is no page at this address.".to_owned())
 }
 
-/// Something that a page would be about is not there.
+/// The object of a page does not exist.
 pub(super) fn not_there(daemon: &Handle, caller: Caller, what: String) -> Response {
     let mut frame = Frame::new(daemon, caller, Page::Elsewhere, "Page not found");
     frame.live = false;

@@ -1,4 +1,4 @@
-//! What became of something that a person did.
+//! The page with the outcome of an action.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -16,14 +16,14 @@ struct OutcomePage {
     title: &'static str,
     detail: String,
     look: Look,
-    /// To be copied by hand; shown once.
+    /// To be copied by the user; shown once.
     secret: Option<String>,
     back: String,
     back_word: String,
     again: Option<String>,
 }
 
-/// What became of it.
+/// The outcome of an action.
 #[derive(Debug)]
 pub(super) struct Outcome {
     title: &'static str,
@@ -48,18 +48,18 @@ impl Outcome {
         Self { title, detail, look, secret: None, again: None }
     }
 
-    /// Where to think about it again.
+    /// Sets the page on which the user can try again.
     pub(super) fn again(self, again: String) -> Self {
         Self { again: Some(again), ..self }
     }
 
-    /// Something that is shown once.
+    /// Sets a secret that is shown once.
     pub(super) fn secret(self, secret: String) -> Self {
         Self { secret: Some(secret), ..self }
     }
 }
 
-/// The page that says so. `back` is where to go from there, and how that is called.
+/// The page with the outcome. `back` is the link to continue with, and its text.
 pub(super) fn told(
     daemon: &Handle,
     caller: Caller,

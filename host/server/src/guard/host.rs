@@ -1,7 +1,7 @@
-//! By which name we are asked.
+//! Checks the host name of requests.
 //!
-//! A page of somebody else can have its own name lead to this node's address; its requests come from
-//! that name then (DNS rebinding). So only names that are ours are answered.
+//! A page of another site can let its own name resolve to this node's address; its requests carry that name (DNS
+//! rebinding). Therefore only requests with a name of this node are answered.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ fn host(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::HOST)?.to_str().ok()
 }
 
-/// The name, and the port if one is said.
+/// The name, and the port if there is one.
 fn split(host: &str) -> (&str, Option<u16>) {
     if let Some((address, rest)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         return (address, rest.strip_prefix(':').and_then(|port| port.parse().ok()));
@@ -23,12 +23,12 @@ fn split(host: &str) -> (&str, Option<u16>) {
     }
 }
 
-/// The port that is asked for.
+/// The port of the requested address.
 pub(super) fn port(headers: &HeaderMap) -> Option<u16> {
     host(headers).and_then(|host| split(host).1)
 }
 
-/// An address, this very host, or one of `names`.
+/// Accepts an address, this host itself, or one of `names`.
 pub(super) fn is_ours(headers: &HeaderMap, names: &[String]) -> bool {
     let Some(host) = host(headers) else { return false };
     let name = split(host).0.trim_end_matches('.');

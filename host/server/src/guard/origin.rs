@@ -1,11 +1,11 @@
-//! Whether a page of ours sent the request.
+//! Checks whether a page of the console sent the request.
 
 use axum::http::{HeaderMap, header};
 
 use crate::site::Peer;
 
-/// What the browser says of it: `Sec-Fetch-Site` (Fetch Metadata), or an exact `Origin`. Nothing if it
-/// says nothing, as programs do that are no browsers.
+/// The browser's statement: `Sec-Fetch-Site` (Fetch Metadata), or an exact `Origin`. `None` without either, as for
+/// programs that are not browsers.
 pub(crate) fn is_ours(headers: &HeaderMap, peer: Peer) -> Option<bool> {
     if let Some(site) = headers.get("sec-fetch-site") {
         return Some(site == "same-origin");

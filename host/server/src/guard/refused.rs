@@ -1,4 +1,4 @@
-//! What those are told who are not let in: programs as a problem, people as a page.
+//! Rejections: a problem document for programs, a page for browsers.
 
 use askama::Template;
 use axum::extract::Request;
@@ -15,7 +15,7 @@ fn is_program(request: &Request) -> bool {
     request.uri().path().starts_with("/api/")
 }
 
-/// Nobody is signed in.
+/// No user is signed in.
 pub(super) fn nobody(request: &Request) -> Response {
     if is_program(request) {
         let problem = Problem {
@@ -35,7 +35,7 @@ pub(super) fn nobody(request: &Request) -> Response {
     response
 }
 
-/// Where to sign in, to go on from there to where one wanted to go.
+/// The sign-in page, with the requested page to continue with.
 fn sign_in(uri: &Uri, come_back: bool) -> String {
     match uri.path_and_query().filter(|_| come_back).map(PathAndQuery::as_str) {
         None | Some("/") => "/login".to_owned(),
@@ -75,14 +75,14 @@ fn page(status: StatusCode, title: &'static str, detail: String, next: String, b
     }
 }
 
-/// Signed in, and the role does not reach: as a page.
+/// The role is not sufficient: as a page.
 pub(super) fn forbidden(problem: &Problem) -> Response {
     let next = "Ask an admin to do it, or to give you that role.".to_owned();
-    // The same address would refuse again: the way back leads to what everybody may see.
+    // The same address would be rejected again: the link leads to a page that every role may see.
     page(StatusCode::FORBIDDEN, "Not permitted", format!("{}.", problem.detail), next, "/".to_owned())
 }
 
-/// A page that is not ours sent it, or none at all.
+/// Another site sent it, or the sender is unknown.
 pub(super) fn forged(request: &Request) -> Response {
     let detail = "This request does not come from a page of this console.".to_owned();
     refused(
@@ -94,7 +94,7 @@ pub(super) fn forged(request: &Request) -> Response {
     )
 }
 
-/// Neither key nor password.
+/// It has neither key nor password.
 pub(super) fn no_key(request: &Request) -> Response {
     let detail =
         "A change needs the key that this browser received when you signed in, or your password.".to_owned();
@@ -107,7 +107,7 @@ pub(super) fn no_key(request: &Request) -> Response {
     )
 }
 
-/// The password that stands for the key is not the one.
+/// The password in place of the key is wrong.
 pub(super) fn wrong_password(request: &Request, refusal: &Refusal) -> Response {
     let status = match refusal {
         Refusal::TooSoon(_) => StatusCode::TOO_MANY_REQUESTS,

@@ -1,4 +1,4 @@
-//! What the console's listener serves: the pages and the API, behind the guard.
+//! The routes of the console's listener: the pages and the API, behind the guard.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::console;
 use crate::guard::{Guard, guard};
 use crate::in_time;
 
-/// The pages and the API. `names`: by which this node may be asked for.
+/// The pages and the API. `names`: the accepted host names of this node.
 pub fn router(daemon: &Arc<dyn Daemon>, names: &[String]) -> Router {
     let guarded = Guard::new(daemon.access().clone(), names.to_vec());
     let pages = console::router(Arc::clone(daemon));

@@ -1,5 +1,4 @@
-//! What the tests of this folder share: a root, and the certainty that every
-//! process started under it is ended, also when a test fails.
+//! Shared by the tests of this folder: a root, whose processes are all killed at the end, even if a test fails.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -42,17 +41,17 @@ impl Harness {
         }
     }
 
-    /// Waits until no process lives that was started under this root.
+    /// Waits until no process is alive that was started under this root.
     pub(crate) async fn nobody_is_left(&self) {
         until("nobody is left", || processes_of(self.root.path()).is_empty()).await;
     }
 
-    /// What a daemon that starts now would have.
+    /// The state of a daemon that starts now.
     pub(crate) async fn runner(&self) -> StepRunner {
         self.runner_with(Launcher::Nobody).await
     }
 
-    /// The same, with this one at the gate.
+    /// The same, with this launcher.
     pub(crate) async fn runner_with(&self, launcher: Launcher) -> StepRunner {
         let (table, states) = (ProcessTable::default(), KeptTable::default());
         let home = Home { launcher, ..self.home() };
@@ -121,7 +120,7 @@ pub(crate) fn checker(name: &str, find: Find) -> (CheckerName, CheckerSpec) {
     (name, spec)
 }
 
-/// Living processes that were started under this root: it is where they work.
+/// Living processes that were started under this root, identified by their working directory.
 pub(crate) fn processes_of(root: &Path) -> Vec<Stat> {
     let running = bellwether_testing::process::processes_of(root).into_iter();
     running.filter_map(|process| Stat::read(process.pid).ok()).collect()

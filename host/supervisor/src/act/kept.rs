@@ -6,15 +6,14 @@
 //!      │                        ▲                        │
 //!      └── found again, alive ──┘                        └── start: they are ended first
 //! ```
-//! What has left the group belongs to the command all the same: see [`belonging`] and [`last_run`].
+//! Processes that have left the group still belong to the command: see [`belonging`] and [`last_run`].
 //!
-//! A kept process leads a process group with all that it starts. It does not
-//! die with the daemon: its output goes straight to a file, and who it is is
-//! written down before it becomes the application (see [`gate`](super::gate)), so
-//! that the next daemon finds it again, whenever this one is killed.
+//! A kept process leads a process group with everything that it starts. It does not die with the daemon: its output
+//! goes directly to a file, and its identity is recorded before it becomes the application (see
+//! [`gate`](super::gate)), so that the next daemon finds it again, whenever this one is killed.
 //!
-//! While the group has a leader that nobody has reaped, or any member, the
-//! kernel gives its id to nobody else: a signal to the group reaches no stranger.
+//! While the group has a leader that has not been reaped, or any member, the kernel does not reuse its id: a signal
+//! to the group reaches no other process.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -56,12 +55,12 @@ mod notify_socket;
 mod slot;
 mod spawn;
 
-/// What SIGKILL was sent to is gone within this, or hangs in the kernel. Less
-/// than the 5 seconds that the core waits, so that it hears what hangs.
+/// Processes that were sent SIGKILL have ended within this time, or hang in the kernel. Shorter than the 5 seconds
+/// that the core waits, so that the core learns which processes hang.
 const KILLED_WITHIN: Duration = at_most!(Duration::from_secs(4));
-/// Between the order to start a process and its first instruction.
+/// The time between the start of a process and its first instruction.
 const STARTED_WITHIN: Duration = at_most!(Duration::from_secs(3));
-/// What waited at a gate that is gone has ended or has become the application by then.
+/// Within this time, a process whose gate has closed has exited or has become the application.
 const THROUGH_WITHIN: Duration = at_most!(Duration::from_secs(1));
 const THROUGH_LOOK: Duration = Duration::from_millis(5);
 
@@ -80,7 +79,7 @@ struct Inner {
     slots: Mutex<BTreeMap<KeptKey, Arc<Slot>>>,
 }
 
-/// Whom a signal is for.
+/// The recipients of a signal.
 #[derive(Debug, Clone, Copy)]
 enum Which {
     InTheGroup,
@@ -88,8 +87,8 @@ enum Which {
 }
 
 impl Kept {
-    /// Begins with the processes that an earlier daemon started under this root
-    /// and that live still. Needs a tokio runtime around it.
+    /// Starts with the living processes that an earlier daemon started under this root. Must be called in a tokio
+    /// runtime.
     pub async fn open(
         home: Home,
         clock: Clock,
@@ -97,11 +96,11 @@ impl Kept {
         states: KeptTable,
     ) -> anyhow::Result<Self> {
         let ledger = Ledger::new(&home.root);
-        // Without a launcher a process may have started others before it is in its group.
+        // Without a launcher, a process may have started others before it is in its group.
         let with_groups = !matches!(home.launcher, Launcher::Nobody);
         let belonging = Belonging::open(&home.root, with_groups)
             .context("cannot make a key that tells the processes of this daemon")?;
-        // What was written down last may be an old list: of before the disk turned read-only.
+        // The recorded list may be outdated: from before the disk became read-only.
         let belongs = |pid| belonging.of(&Image::read(pid));
         let entries = mark::find(&home.root, ledger.read()?, belongs)
             .context("cannot look for processes that were kept before")?;
@@ -118,10 +117,9 @@ impl Kept {
         Ok(kept)
     }
 
-    /// Starts the command, unless it runs. What its last process has left behind
-    /// in its group is killed first: it would hold the ports and files that the new one
-    /// needs. What has left the group [ends](Self::end_last_run) before. Dropping the
-    /// future does not undo a start.
+    /// Starts the command, unless it is running. Processes that its last run has left in its group are killed
+    /// first: they would hold the ports and files that the new one needs. Processes that have left the group are
+    /// [ended](Self::end_last_run) before that. Dropping the future does not undo a start.
     pub async fn start(
         &self,
         module: &ModuleName,
@@ -135,7 +133,7 @@ impl Kept {
             if !leader.has_ended() {
                 return Ok(leader.id());
             }
-            // Its end is about to be published; what comes then must not follow the new start.
+            // Its end is about to be published, and must not appear to follow the new start.
             let mut state = self.subscribe(module, command);
             let _ = state.wait_for(|state| state.running() != Some(leader.id())).await;
         }
@@ -150,10 +148,9 @@ impl Kept {
         tokio::task::spawn_blocking(spawn).await.context("the start of a command was cut short")?
     }
 
-    /// Sends the signal to the command's process and all in its group; `false`
-    /// if nobody is left to get it. What has left the group gets it if it asks to
-    /// end and the first process has done so, and SIGKILL in any case: until then, what
-    /// becomes of its own is for the first process to say.
+    /// Sends the signal to the command's process and its group; `false` if there is no process left. Processes that
+    /// have left the group get it if it asks to exit and the first process has already exited, and SIGKILL in any
+    /// case: until then, the first process is responsible for its own children.
     pub async fn signal(
         &self,
         module: &ModuleName,
@@ -163,22 +160,21 @@ impl Kept {
         self.0.signal(&self.slot(module, command), signal).await
     }
 
-    /// Something is about to be done that may end what the module keeps.
+    /// Records that something is about to be done that may end the module's kept processes.
     pub(crate) fn expect_end(&self, module: &ModuleName) {
         for slot in self.slots_of(module) {
             slot.expect_end();
         }
     }
 
-    /// Returns when nobody of the command is alive. What has left the group is asked to end
-    /// once the group has ended.
+    /// Returns when no process of the command is alive. Processes that have left the group are asked to exit once
+    /// the group has ended.
     pub async fn await_exit(&self, module: &ModuleName, command: &CommandName) -> io::Result<()> {
         self.0.await_exit(&self.slot(module, command)).await
     }
 
-    /// Returns when no start is under way in this module. Whoever gives up a
-    /// start does not undo it: only after this is what [runs](Self::running)
-    /// all there is. An error if a start takes more than 3 seconds.
+    /// Returns when no start is in progress in this module. Abandoning a start does not undo it: only after this
+    /// call is [running](Self::running) complete. An error if a start takes more than 3 seconds.
     pub(crate) async fn quiesce(&self, module: &ModuleName) -> io::Result<()> {
         let late = |_| {
             let text = format!("a command of `{module}` is still being started");
@@ -188,7 +184,7 @@ impl Kept {
         tokio::time::timeout(STARTED_WITHIN, hold_starts(&slots)).await.map(drop).map_err(late)
     }
 
-    /// The commands of this module whose process lives.
+    /// The commands of this module whose process is alive.
     pub fn running(&self, module: &ModuleName) -> Vec<CommandName> {
         let of_module = self.slots_of(module).into_iter();
         let runs = |slot: &Arc<Slot>| self.0.states.state(module, &slot.key.1).running().is_some();
@@ -200,21 +196,20 @@ impl Kept {
         self.0.states.state(module, command) != KeptState::Never
     }
 
-    /// Where the command stands, now and from now on.
+    /// The state of the command, now and from now on.
     pub fn subscribe(&self, module: &ModuleName, command: &CommandName) -> watch::Receiver<KeptState> {
         self.0.states.subscribe(module, command)
     }
 
-    /// Kills all that the module keeps (SIGKILL to each group), also what is just
-    /// being started, and returns when it is gone. An error if something is not
-    /// after 4 seconds.
+    /// Kills everything that the module keeps (SIGKILL to each group), including processes that are just being
+    /// started, and returns when they have ended. An error if one has not after 4 seconds.
     pub async fn kill_all(&self, module: &ModuleName) -> io::Result<()> {
         let until = Instant::now() + KILLED_WITHIN;
         self.discover(module).await?;
         let slots = self.slots_of(module);
-        // Held to the end: nothing is started in between.
+        // Held to the end, so that nothing is started in between.
         let starts = tokio::time::timeout(STARTED_WITHIN, hold_starts(&slots)).await;
-        // All at once: the end of one may make another start something.
+        // All at the same time: the end of one may make another start something.
         let ends = join_all(slots.iter().map(|slot| self.end(slot, until, Which::All))).await;
         if starts.is_err() {
             let text = format!("a command of `{module}` is still being started");
@@ -223,8 +218,8 @@ impl Kept {
         ends.into_iter().collect()
     }
 
-    /// A process of the module that does not end within this time, with its command. What is left of a command whose
-    /// first process has ended is asked to end.
+    /// A process of the module that does not end within this time, with its command. The remaining processes of a
+    /// command whose first process has ended are asked to exit.
     pub async fn outlives(
         &self,
         module: &ModuleName,
@@ -253,7 +248,7 @@ impl Kept {
 
     async fn end(&self, slot: &Slot, until: Instant, which: Which) -> io::Result<()> {
         let end = async {
-            // Who is just forking may miss one signal, but not for ever.
+            // A process that is just forking may miss one signal, but not all of them.
             loop {
                 let sent = match which {
                     Which::InTheGroup => self.0.signal_group(slot, Signal::Kill).await?,
@@ -269,7 +264,7 @@ impl Kept {
         let late = || {
             let (module, command) = &slot.key;
             let text =
-                format!("processes of command `{command}` of `{module}` do not end, not even by SIGKILL");
+                format!("processes of command `{command}` of `{module}` do not end, not even after SIGKILL");
             io::Error::new(io::ErrorKind::TimedOut, text)
         };
         tokio::time::timeout_at(until, end).await.unwrap_or_else(|_| Err(late()))
@@ -286,7 +281,7 @@ impl Kept {
     }
 }
 
-/// Waits for each start that is under way; none begins until these are dropped.
+/// Waits for each start that is in progress; none begins until these guards are dropped.
 async fn hold_starts(slots: &[Arc<Slot>]) -> Vec<OwnedMutexGuard<()>> {
     join_all(slots.iter().map(|slot| Arc::clone(&slot.starting).lock_owned())).await
 }
@@ -317,10 +312,10 @@ impl Inner {
         let group = {
             let held = slot.held();
             let Some(held) = held.as_ref() else { return Ok(false) };
-            // The leader is reaped under this lock, so the id is the group's until
-            // the signal is sent. (One that we adopted is reaped by init instead.)
+            // The leader is reaped under this lock, so the id belongs to the group until the signal is sent. (An
+            // adopted leader is reaped by init instead.)
             if let Some(leader) = held.leader.as_ref().filter(|leader| !leader.has_ended()) {
-                // One that is slow to become its program has not made its group yet.
+                // A process that is slow to execute its program has not made its group yet.
                 return Ok(held.group.signal(signal)? || leader.signal(signal)?);
             }
             held.group
@@ -340,7 +335,7 @@ impl Inner {
     async fn await_group(&self, slot: &Slot) -> io::Result<()> {
         let Some(group) = slot.group() else { return Ok(()) };
         group.ended(&self.table).await?;
-        // That nobody lives is one thing, that everybody has been told another.
+        // The end of all processes is not sufficient: it must also have been published.
         let mut state = self.states.subscribe(&slot.key.0, &slot.key.1);
         let _ = state.wait_for(|state| state.running() != Some(group.leader())).await;
         Ok(())

@@ -1,8 +1,8 @@
-//! What the log of a command says about its end.
+//! Finds the reason for the end of a command in its log.
 //!
-//! All processes of a command write to one log, and what was written last was seldom written by the
-//! one that ended, or says why. So a line that looks like an error is looked for, with the lines that
-//! explain it, and it is quoted as what the log says.
+//! All processes of a command write to one log, and the last line was rarely written by the process that ended, or
+//! gives the reason. Therefore a line that resembles an error is looked for, with the lines that explain it, and it
+//! is quoted as a line of the log.
 
 use std::path::Path;
 
@@ -12,39 +12,39 @@ use bellwether_os::process::ending::Ending;
 use bellwether_os::process::port_holder;
 use bellwether_os::spawn::log_file::{self, MAX_LINE};
 
-/// So many lines that explain an error are quoted with it.
+/// The maximum number of explaining lines that are quoted with an error.
 const MAX_DETAILS: usize = 2;
-/// A line that explains is cut, in characters.
+/// The maximum length of an explaining line, in characters.
 const MAX_DETAIL: usize = 160;
 
-/// Signals that a process brings about itself: SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS.
+/// Signals that a process causes itself: SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS.
 const CRASHES: [i32; 7] = [4, 5, 6, 7, 8, 11, 31];
-/// An error that is further away from the end has been survived.
+/// An error that is further away from the end did not end the process.
 const NEAR: usize = 60;
 
-/// How much a line looks like the reason why something ended.
+/// How much a line resembles the reason for the end of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Likeness {
-    /// Not at all.
+    /// It does not at all.
     None,
-    /// It speaks of a failure.
+    /// It mentions a failure.
     Mentions,
-    /// It is written as an error: `ERROR: …`, `ValueError: …`, `[error]`, `level=error`.
+    /// It is formatted as an error: `ERROR: …`, `ValueError: …`, `[error]`, `level=error`.
     Error,
-    /// It is written as the end: `FATAL`, `panic`, `[emerg]`.
+    /// It is formatted as a fatal error: `FATAL`, `panic`, `[emerg]`.
     Fatal,
 }
 
-/// How a kept process ended, for who reads it: with what its log says, where that may say why. The log is
-/// that of its whole group, so that nothing is attributed to the process itself.
+/// How a kept process ended, in words: with a quotation from its log, where that may contain the reason. The log is
+/// that of its whole group, so nothing is attributed to the process itself.
 pub(super) fn of_kept(ending: Ending, expected: bool, log: Option<(&Path, u64)>) -> String {
-    // An application that is kept is there to stay: no exit code of its own is a good end.
+    // A kept application is meant to run permanently: no exit code of its own is a success.
     let by_itself = || "ended by itself with exit code 0".to_owned();
     let (how, words) = match ending {
         Ending::Exited(0) | Ending::Unknown if expected => return ending.to_string(),
         Ending::Exited(0) => (by_itself(), log.and_then(|(log, from)| since(log, from))),
         Ending::Exited(_) => (ending.to_string(), log.and_then(|(log, from)| since(log, from))),
-        // One that was ended by others has nothing to say about it, and one that crashed may have.
+        // A process that was killed from outside cannot have logged the reason, and one that crashed may have.
         Ending::Signaled { signal, .. } if expected || !CRASHES.contains(&signal) => {
             return ending.to_string();
         }
@@ -55,20 +55,20 @@ pub(super) fn of_kept(ending: Ending, expected: bool, log: Option<(&Path, u64)>)
     format!("{how}{}", quoted(words))
 }
 
-/// What the log says since it was `from` bytes long: the error that says most, or else the last line.
+/// What the log says since it was `from` bytes long: the most specific error, or else the last line.
 pub(super) fn since(path: &Path, from: u64) -> Option<String> {
     let output = log_file::tail(path, from).ok()?;
     let words = error(&output).or_else(|| lines(&output).last().map(|line| cut(line, MAX_LINE)))?;
     Some(with_holder(words, &output))
 }
 
-/// The same, where nothing but an error is worth a word.
+/// The same, but only if it is an error.
 pub(super) fn error_since(path: &Path, from: u64) -> Option<String> {
     let output = log_file::tail(path, from).ok()?;
     error(&output).map(|words| with_holder(words, &output))
 }
 
-/// If the log says that a port is in use, the process that has it is named.
+/// If the log reports that a port is in use, the process that holds it is named.
 fn with_holder(words: String, output: &str) -> String {
     match port_holder::of_the_port_in_use(output) {
         Some(holder) => format!("{words} ({holder})"),
@@ -76,23 +76,23 @@ fn with_holder(words: String, output: &str) -> String {
     }
 }
 
-/// `; its log says: …`, or nothing.
+/// `; its log says: …`, or an empty string.
 pub(super) fn quoted(words: Option<String>) -> String {
     words.map(|words| format!("; its log says: {words}")).unwrap_or_default()
 }
 
-/// The last of the lines that look most like an error, with those that explain it.
+/// The last of the lines that most resemble an error, with those that explain it.
 fn error(output: &str) -> Option<String> {
     let mut lines: Vec<&str> = lines(output).rev().take(NEAR).collect();
     lines.reverse();
-    // Of several that look the same, the last is the maximum.
+    // Of several equal ones, the last is the maximum.
     let (likeness, at) = lines.iter().enumerate().map(|(at, line)| (likeness(line), at)).max()?;
     if likeness == Likeness::None {
         return None;
     }
     let line = lines.get(at)?;
     let after = lines.get(at + 1..).unwrap_or_default();
-    // Rust writes the message of a panic on a line of its own.
+    // Rust writes the message of a panic on a separate line.
     let message = line.contains("panicked at") && line.ends_with(':');
     let details = after.iter().enumerate().take_while(|(n, next)| (message && *n == 0) || explains(next));
     let mut words = cut(line, MAX_LINE);
@@ -107,17 +107,17 @@ fn lines(output: &str) -> impl DoubleEndedIterator<Item = &str> {
     output.lines().map(str::trim).filter(|line| line.chars().any(|c| is_shown(c) && !c.is_whitespace()))
 }
 
-/// Without what a terminal would obey, and with one space where there are several.
+/// Without terminal control characters, and with single spaces.
 fn cut(line: &str, most: usize) -> String {
     let plain = without_control(line);
     let words: Vec<&str> = plain.split_whitespace().collect();
     words.join(" ").chars().take(most).collect()
 }
 
-/// Whether the line says more about the one before it.
+/// Whether the line explains the previous one.
 fn explains(line: &str) -> bool {
     const LABELS: [&str; 6] = ["hint:", "detail:", "context:", "caused by:", "reason:", "help:"];
-    // Behind a time, a process id, or nothing.
+    // After a time, a process id, or nothing.
     let head: String = line.chars().take(100).collect::<String>().to_lowercase();
     LABELS.iter().any(|label| {
         head.find(label).is_some_and(|at| at == 0 || head[..at].ends_with([' ', '\t', ']', '|', '=']))
@@ -128,7 +128,7 @@ fn likeness(line: &str) -> Likeness {
     const FATAL: [&str; 7] = ["fatal", "panic", "panicked", "emerg", "crit", "critical", "alert"];
     const WRITTEN: [&str; 4] = ["error", "err", "severe", "exception"];
     const MENTIONED: [&str; 7] = ["failed", "failure", "cannot", "denied", "refused", "aborted", "unable"];
-    // What says of itself that it is less is less, whatever it speaks of.
+    // A line with a lower level counts less, whatever it mentions.
     const LESS: [&str; 6] = ["INFO", "DEBUG", "TRACE", "NOTICE", "WARN", "WARNING"];
     let mut most = Likeness::None;
     let bounded = |c: char| !(c.is_alphanumeric() || c == '_' || c == '-');

@@ -1,5 +1,5 @@
-//! The question to a restart script, as the daemon, a preview, a trial and a simulation ask it: each adds only what it grants the
-//! script, and what the script remembers.
+//! The request to a restart script, as made by the daemon, a preview, a trial and a simulation: each adds only the
+//! script's grants and its stored state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,18 +15,17 @@ use bellwether_sandbox::StateHandle;
 use bellwether_sandbox::facilities::Facilities;
 use bellwether_sandbox::run::PlanRun;
 
-/// Where a restart script is asked.
+/// The context in which a restart script is asked.
 #[derive(Debug)]
 pub(crate) struct PlanContext<'a> {
-    /// The node's name.
     pub(crate) node: &'a NodeName,
     /// The node's limits of runs.
     pub(crate) limits: &'a LimitsSpec,
-    /// What the module offers the script, where that is granted.
+    /// The commands and processes of the module, where they are granted to the script.
     pub(crate) facilities: Arc<dyn Facilities>,
-    /// What the script is told moments by.
+    /// Converts moments to wall-clock time for the script.
     pub(crate) clock: Clock,
-    /// How long it may take.
+    /// The time limit of the script.
     pub(crate) time: Duration,
 }
 
@@ -37,8 +36,8 @@ impl<'a> PlanContext<'a> {
         Self { node: &context.node, limits: &context.limits, facilities, clock: context.clock, time }
     }
 
-    /// The question to the restart script of `module` while the commands of `running` run. The script is granted nothing
-    /// and remembers nothing.
+    /// The request to the restart script of `module` while the commands of `running` are running. The script has no
+    /// grants and no stored state.
     pub(crate) fn ask(self, module: &ModuleSpec, request: PlanRequest, running: &[CommandName]) -> PlanRun {
         PlanRun {
             node: self.node.clone(),

@@ -1,4 +1,4 @@
-//! A plan that nobody carries out: what the restart script would do now.
+//! A plan that is not carried out: what the restart script would do now.
 
 use std::time::Duration;
 
@@ -9,12 +9,11 @@ use super::plan_question::PlanContext;
 use crate::observe::RunContext;
 use bellwether_config::ComponentKind;
 
-/// A person waits for it.
+/// Short, because a user is waiting for it.
 const WITHIN: Duration = Duration::from_secs(2);
 
-/// Asks the module's restart script, in the sandbox, without anything that it could change: it is
-/// granted nothing, and what it remembers is forgotten. A script that needs a grant to decide may
-/// decide otherwise when it counts.
+/// Asks the module's restart script in the sandbox, without effects: it has no grants, and changes of its state are
+/// discarded. A script that needs a grant to decide may return another plan when it is really asked.
 ///
 /// # Errors
 /// Why there is no plan.

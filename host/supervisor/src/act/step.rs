@@ -28,31 +28,31 @@ use bellwether_os::spawn::running::Running;
 
 mod last_run;
 
-/// While processes cannot be held (too many open files), look again after so long.
+/// The delay before the next attempt while processes cannot be opened (too many open files).
 const PAUSE: Duration = Duration::from_millis(50);
-/// What SIGKILL has been sent to may take so long, after all kept is gone.
+/// The time for processes to end that were sent SIGKILL, after all kept processes have ended.
 const ENDING: Duration = Duration::from_millis(500);
 const KILLED: &str = "everything kept has been killed";
 
 /// Carries out steps. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct StepRunner {
-    /// Where commands run.
+    /// Settings for starting commands.
     pub home: Home,
-    /// Who keeps applications.
+    /// Starts and monitors the kept processes.
     pub kept: Kept,
     /// The processes of this node.
     pub table: ProcessTable,
-    /// The states of kept commands, for checkers that look at them.
+    /// The states of kept commands, for checkers that observe them.
     pub states: KeptTable,
 }
 
 /// Why a step was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotDone {
-    /// In half a sentence for the journal.
+    /// Half a sentence for the journal.
     pub reason: StepError,
-    /// What the node lacks, if that is why.
+    /// The resource that the node lacks, if that is the reason.
     pub shortage: Option<Exhaustion>,
 }
 
@@ -63,11 +63,11 @@ impl From<StepError> for NotDone {
 }
 
 impl StepRunner {
-    /// Carries out a step of a plan of this module. Ok says what was done, an
-    /// error why not, each in half a sentence for the journal.
+    /// Carries out a step of a plan of this module. Ok describes what was done, an error why it failed, each in
+    /// half a sentence for the journal.
     ///
-    /// A command that does not end in time is killed with its whole process
-    /// group; so is one whose future is dropped.
+    /// A command that does not end in time is killed with its whole process group, and so is one whose future is
+    /// dropped.
     pub async fn carry_out(
         &self,
         module: &ModuleSpec,
@@ -77,7 +77,7 @@ impl StepRunner {
         self.attempt(module, action, timeout).await.map_err(|not_done| not_done.reason)
     }
 
-    /// The same, and says whether the node is to blame.
+    /// The same, and reports whether the node lacks a resource.
     pub async fn attempt(
         &self,
         module: &ModuleSpec,
@@ -99,8 +99,8 @@ impl StepRunner {
         }
     }
 
-    /// Before a step that starts the application, or prepares that: ends what its last run has left. `tell` hears what is waited for, and
-    /// for how long at most. An error names what does not end.
+    /// Ends the leftovers of the last run, before a step that starts the application or prepares that. `tell` is
+    /// called with what is waited for, and the maximum time. An error names the processes that do not end.
     pub(crate) async fn end_last_run<T: Future<Output = ()>>(
         &self,
         module: &ModuleSpec,
@@ -110,9 +110,8 @@ impl StepRunner {
         self.kept.end_last_run(&module.name, last_run::requests(module, action), tell).await
     }
 
-    /// Kills all that the module keeps, and waits until it is gone. An error if
-    /// the application lives on all the same: one in the background is not
-    /// ours, and a process of that kind may be anybody's, so it is not killed.
+    /// Kills everything that the module keeps, and waits until it has ended. An error if the application is still
+    /// alive: one in the background was not started by the daemon, and may belong to anyone, so it is not killed.
     pub async fn kill_kept(
         &self,
         name: &ModuleName,
@@ -126,7 +125,8 @@ impl StepRunner {
         }
     }
 
-    /// Looks whether what the module runs has ended, or ends within this time. An error names what does not.
+    /// Checks whether everything that the module runs has ended, or ends within this time. An error names what does
+    /// not.
     pub async fn look_stopped(
         &self,
         name: &ModuleName,
@@ -151,8 +151,8 @@ impl StepRunner {
         left.map_or_else(|| Ok("all has ended".to_owned()), |stat| Err(still_runs(&stat.comm, stat.pid)))
     }
 
-    /// Ends what kept commands have left that ended by themselves: no plan has told it to end, so it is not waited
-    /// for. What else lives on of them is to end by the first signal of a stop.
+    /// Ends the leftovers of kept commands that ended by themselves: no plan has asked them to exit, so they are
+    /// not waited for. Their other processes are asked to exit with the first signal of a stop.
     async fn end_what_died(&self, module: &ModuleSpec, within: Duration) -> Result<(), StepError> {
         let mut of_dead_ones = Vec::new();
         for (command, spec) in module.commands.iter().filter(|(_, spec)| spec.keep) {
@@ -168,8 +168,8 @@ impl StepRunner {
         ended.map_err(|not_done| not_done.reason)
     }
 
-    /// A process in the background that the module's checkers take for the application and that
-    /// does not end within this time. Beside a kept command, what else they find may be anything.
+    /// A process in the background that the module's checkers take for the application and that does not end within
+    /// this time. Beside a kept command, other processes that they find may be unrelated.
     async fn alive(&self, module: &ModuleSpec, within: Duration) -> Option<Stat> {
         if module.commands.values().any(|command| command.keep) {
             return None;
@@ -182,7 +182,7 @@ impl StepRunner {
         let until = tokio::time::Instant::now() + within;
         for spec in module.checkers.values().filter(is_application) {
             let finder = self.finder(module, &spec.name).ok()?;
-            // What it does not find, or cannot look at, is not held against the stop.
+            // If it finds nothing, or fails, the stop is not affected.
             let finder = &finder;
             let look = || async move { Some(finder.look(Duration::ZERO).await.ok()?.processes) };
             if let Some(first) = outlives(until, look, hold_all).await {
@@ -201,7 +201,7 @@ impl StepRunner {
             }
             StepAction::Keep(command) => {
                 if self.is_former(module, command) {
-                    return Ok(format!("`{command}` is declared no more and is not started again"));
+                    return Ok(format!("`{command}` is no longer declared and is not started again"));
                 }
                 let spec = declared(module, command, true)?;
                 let id = self.kept.start(&module.name, command, spec).await?;
@@ -215,13 +215,13 @@ impl StepRunner {
         }
     }
 
-    /// Runs a command to its end. Its output goes straight to its log file:
-    /// through a pipe, what the command leaves running behind it would be ended
-    /// by its next word (SIGPIPE), or would make us wait for the pipe's end.
+    /// Runs a command to completion. Its output goes directly to its log file: with a pipe, processes that the
+    /// command leaves would be killed by their next output (SIGPIPE), or the daemon would have to wait for the end
+    /// of the pipe.
     async fn run(&self, launch: &Launch<'_>) -> anyhow::Result<String> {
         let began = Instant::now();
         let command = launch.command;
-        // It may be there to end what is kept: from here on an end is not out of the blue.
+        // Its purpose may be to end a kept process: from here on such an end is not unexpected.
         self.kept.expect_end(launch.module);
         let (ending, before) = if is_of_the_application(command, launch.spec.keep) {
             let launching = self.kept.launch(launch).await?;
@@ -241,7 +241,7 @@ impl StepRunner {
         let path = log_file::path(&self.home.root, launch.module, command);
         match before.and_then(|before| last_words::since(&path, before)) {
             Some(words) => anyhow::bail!("{ending}{}", last_words::quoted(Some(words))),
-            None => anyhow::bail!("{ending} after {took}, without a word"),
+            None => anyhow::bail!("{ending} after {took}, without any output"),
         }
     }
 
@@ -271,7 +271,7 @@ impl StepRunner {
             }
             Target::Checker(checker) => {
                 let finder = self.finder(module, checker)?;
-                // The caller's timeout ends this.
+                // The caller's timeout ends this loop.
                 while !finder.look(Duration::ZERO).await?.processes.is_empty() {
                     let held = hold(&finder).await?;
                     if held.is_empty() {
@@ -284,13 +284,13 @@ impl StepRunner {
         Ok(format!("{target}: no process is left"))
     }
 
-    /// Whether the command has been kept, and has since been removed from the
-    /// module's file. It is still to be stopped.
+    /// Whether the command has been kept, and has since been removed from the module's file. It still has to be
+    /// stopped.
     fn is_former(&self, module: &ModuleSpec, command: &CommandName) -> bool {
         !module.commands.contains_key(command) && self.kept.has_kept(&module.name, command)
     }
 
-    /// An error unless it is a kept command, by its declaration or in fact.
+    /// An error unless the command is kept, by its declaration or in fact.
     fn kept_command(&self, module: &ModuleSpec, command: &CommandName) -> anyhow::Result<()> {
         if self.kept.has_kept(&module.name, command) {
             return Ok(());
@@ -319,7 +319,7 @@ impl StepRunner {
     }
 }
 
-/// The declared command, if it is of the kind that the step is for.
+/// The declared command, if it is of the kind that the step needs.
 fn declared<'a>(
     module: &'a ModuleSpec,
     command: &CommandName,
@@ -333,7 +333,7 @@ fn declared<'a>(
     }
 }
 
-/// The first process that is found and does not end by then.
+/// The first of the found processes that does not end by then.
 async fn outlives<Look: Future<Output = Option<Vec<Stat>>>>(
     until: tokio::time::Instant,
     look: impl Fn() -> Look,
@@ -349,7 +349,7 @@ async fn outlives<Look: Future<Output = Option<Vec<Stat>>>>(
                     return Some(first.clone());
                 }
             }
-            // All have ended since they were found, or no descriptor is left: looking again tells.
+            // All of them have ended since, or there is no descriptor left: the next scan shows which.
             Ok(_) | Err(_) => {
                 if tokio::time::Instant::now() >= until {
                     return Some(first.clone());
@@ -360,7 +360,7 @@ async fn outlives<Look: Future<Output = Option<Vec<Stat>>>>(
     }
 }
 
-/// All processes found, each held so that its id cannot become another's.
+/// Pidfds of all found processes, so that their ids cannot be reused.
 async fn hold(finder: &Finder) -> io::Result<Vec<PidFd>> {
     hold_all(&finder.look(Duration::ZERO).await?.processes)
 }

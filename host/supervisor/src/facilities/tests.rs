@@ -84,15 +84,15 @@ async fn a_run_that_is_given_up_takes_its_command_with_it() {
 #[tokio::test]
 async fn the_processes_of_a_module_are_those_it_keeps_and_those_its_checkers_find() {
     let harness = Harness::new();
-    // What `started_at` is reckoned from is counted in hundredths of a second.
+    // The clock that `started_at` is computed from has a resolution of a hundredth of a second.
     let before = SystemTime::now() - Duration::from_secs(1);
     let mut spec = harness.module(&[("keep-app", "sleep 600 & sleep 600 & wait")]);
-    // By what no other process of this machine is called with.
+    // By an argument that no other process of this machine has.
     let pattern = regex::Regex::new(&regex::escape(&harness.root.path().display().to_string())).unwrap();
     spec.checkers = BTreeMap::from([checker("marked", Find::Arguments(pattern))]);
     let runner = harness.runner().await;
     let marked = format!("sleep 600; : {}", harness.root.path().display());
-    // A command that is run is not one of them, whatever its arguments are.
+    // A command that the daemon runs does not match, whatever its arguments are.
     spec.commands.insert(command("other"), crate::act::harness::shell(&marked, false));
     let mut application = std::process::Command::new("/bin/sh");
     application.args(["-c", &marked]).current_dir(harness.root.path()).process_group(0);
@@ -101,7 +101,7 @@ async fn the_processes_of_a_module_are_those_it_keeps_and_those_its_checkers_fin
     let facilities = facilities(&harness, spec, runner.states.clone());
     let other = facilities.clone();
     let _running = tokio::spawn(async move { other.run_command(order("other", &[])).await });
-    // What a shell starts has for an instant its command line (fork(2), then execve(2)).
+    // A process that a shell starts has the shell's command line for an instant (fork(2), then execve(2)).
     let begun = Instant::now();
     let facts = loop {
         let facts = facilities.processes().await.unwrap();
@@ -121,7 +121,7 @@ async fn the_processes_of_a_module_are_those_it_keeps_and_those_its_checkers_fin
     let started_at = marked[0].started_at;
     assert!((before..=SystemTime::now()).contains(&started_at), "{started_at:?} is not after {before:?}");
     assert_eq!(marked[0].pid, application.id());
-    // It ends what was started under it.
+    // It kills what was started under it.
     drop(harness);
     application.wait().unwrap();
 }

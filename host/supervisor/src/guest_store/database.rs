@@ -1,4 +1,4 @@
-//! The file.
+//! The database file of the guest store.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use bellwether_os::atomic_file;
 use bellwether_os::file::{self, FileId};
 use bellwether_sandbox::StateContents;
 
-/// Grows with the shape of the tables (`PRAGMA user_version`).
+/// The version of the tables (`PRAGMA user_version`).
 const VERSION: i64 = 1;
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS owners(
@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS entries(
 PRAGMA user_version = 1;
 ";
 
-/// What one owner had.
+/// The stored state of one owner.
 #[derive(Debug, Default)]
 pub(super) struct Stored {
     pub(super) values: BTreeMap<String, Vec<u8>>,
@@ -41,12 +41,12 @@ pub(super) type StateChange = (Owner, StateContents, u64, bool);
 pub(super) struct Database(Connection, FileId);
 
 impl Database {
-    /// Whether the open file is still the one at this place.
+    /// Whether the open file is still the one at this path.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         self.1.is_at(path)
     }
 
-    /// What cannot be used is set aside. None if there can be no file at all.
+    /// Opens the file; one that cannot be used is moved aside. `None` if no file can be created.
     pub(super) fn open(path: &Path) -> (Option<Self>, Option<String>) {
         match connect(path) {
             Ok(database) => (Some(database), None),
@@ -57,12 +57,12 @@ impl Database {
         }
     }
 
-    /// All that is there, without what nobody has used for `keep`. Moments in seconds of Unix time.
+    /// All stored states, except those that have not been used for `keep`. Moments in seconds of Unix time.
     pub(super) fn load(&mut self, now: i64, keep: Duration) -> rusqlite::Result<Vec<(Owner, Stored)>> {
         let oldest = now.saturating_sub_unsigned(keep.as_secs());
-        // A disk that is full keeps no daemon from starting.
+        // A full disk must not prevent the start of the daemon.
         if let Err(error) = self.0.execute("DELETE FROM owners WHERE seen < ?1", [oldest]) {
-            tracing::warn!(%error, "what checkers of long ago kept cannot be removed");
+            tracing::warn!(%error, "the state of former checkers cannot be removed");
         }
         let mut owners: BTreeMap<i64, (Owner, Stored)> = BTreeMap::new();
         let mut statement = self.0.prepare("SELECT id, module, kind, name, runs FROM owners")?;
@@ -70,7 +70,7 @@ impl Database {
         while let Some(row) = rows.next()? {
             let (module, kind): (String, String) = (row.get(1)?, row.get(2)?);
             let (Ok(module), Some(kind)) = (ModuleName::new(&module), OwnerKind::of(&kind)) else { continue };
-            // SQLite counts with a sign.
+            // SQLite integers are signed.
             let runs = u64::try_from(row.get::<_, i64>(4)?).unwrap_or(0);
             let stored = Stored { runs, ..Stored::default() };
             owners.insert(row.get(0)?, (Owner { module, kind, name: row.get(3)? }, stored));
@@ -119,8 +119,8 @@ fn connect(path: &Path) -> rusqlite::Result<Database> {
     made.map_err(|_| rusqlite::Error::InvalidPath(path.to_owned()))?;
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(1))?;
-    // In the write-ahead log a batch survives a killed daemon without a sync of the disk
-    // (sqlite.org/wal.html); a power cut may cost the last batches, and nothing else.
+    // With the write-ahead log a batch survives a killed daemon without a sync of the disk (sqlite.org/wal.html); a
+    // power failure may lose the last batches, and nothing else.
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "normal")?;
     connection.pragma_update(None, "foreign_keys", true)?;
@@ -133,10 +133,10 @@ fn connect(path: &Path) -> rusqlite::Result<Database> {
     Ok(Database(connection, opened))
 }
 
-/// Out of the way, with what belongs to it.
+/// Moves the file aside, with the files that belong to it.
 pub(super) fn set_aside(path: &Path, error: &rusqlite::Error) -> String {
     let aside = atomic_file::set_aside(path);
     format!(
-        "state/checkers.db {aside}: {error}; checkers begin with nothing kept and count their runs from 1"
+        "state/checkers.db {aside}: {error}; checkers start without their stored state and count their runs from 1"
     )
 }

@@ -59,7 +59,7 @@ fn after_a_kill_the_number_of_a_run_is_higher_than_any_before() {
     }
     // Fewer than the thread writes ahead.
     (0..AHEAD / 2).for_each(|_| memory.count_run());
-    // As a killed daemon leaves it: nobody finishes anything.
+    // As a killed daemon leaves it, without any completion.
     let copy = self::root();
     for file in ["checkers.db", "checkers.db-wal"] {
         fs::copy(root.path().join("state").join(file), copy.path().join("state").join(file)).unwrap();
@@ -106,7 +106,7 @@ fn what_nobody_has_used_for_long_is_removed() {
 #[test]
 fn what_cannot_be_written_is_said_and_written_later() {
     let root = root();
-    // A folder in its place: nobody can write there, root neither.
+    // A folder in its place cannot be written as a file, not even by root.
     let path = root.path().join("state/checkers.db");
     let aside = root.path().join("state/checkers.db.damaged");
     fs::create_dir_all(path.join("x")).unwrap();

@@ -16,7 +16,7 @@ use bellwether_sandbox::component::Component;
 use bellwether_sandbox::failure::Failure;
 use bellwether_sandbox::run::{CheckReport, CheckRun, Seen};
 
-/// A checker whose subject is a component's.
+/// A checker that is a component.
 #[derive(Debug)]
 pub struct ComponentChecker {
     /// Its name.
@@ -83,7 +83,7 @@ impl ComponentChecker {
     }
 }
 
-/// What a run says of its component's version. Nothing if the host is to blame.
+/// What a run says about its component's version. `None` if the host is at fault.
 pub(crate) fn ending(result: &Result<Seen, Failure>) -> Option<Ending> {
     match result {
         Ok(_) => Some(Ending::Answered),

@@ -1,4 +1,4 @@
-//! Watches the processes of one process checker.
+//! Monitors the processes of one process checker.
 //!
 //! ```text
 //!            ┌──── enough of them ───▶ Held ──── one ends ─────────┐
@@ -6,10 +6,9 @@
 //!     ▲      └──── too few ──▶ Missing  └───────────────────────── ┘
 //!     └──── something may have started ───┘
 //! ```
-//! While there are enough, nothing is polled: the kernel says when one ends.
-//! While some are missing, a cheap question (has any process started?) is asked
-//! often, and a look is taken only if so. A kept process is not even asked for:
-//! who keeps it says when it starts and ends.
+//! While there are enough, nothing is polled: the kernel reports when one ends. While some are missing, a cheap
+//! check (has any process started?) is made often, and a scan only if so. A kept process needs no check: its table
+//! reports when it starts and ends.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -39,11 +38,11 @@ mod judgement;
 mod said;
 mod wake;
 
-/// Tables this old are good enough for a look that nothing urgent asked for, so
-/// that checkers which look at about the same time share a scan.
+/// The age that a table may have for a scan without an urgent reason, so that checkers which scan at about the same
+/// time share it.
 const SHARED: Duration = Duration::from_millis(20);
 
-/// What every process checker of a module needs.
+/// The data that every process checker of a module needs.
 #[derive(Debug, Clone)]
 pub struct ProcessContext {
     /// The daemon's time line.
@@ -52,13 +51,12 @@ pub struct ProcessContext {
     pub table: ProcessTable,
     /// The processes that the host keeps.
     pub kept: KeptTable,
-    /// Which module the checker belongs to.
+    /// The module that the checker belongs to.
     pub module: ModuleName,
 }
 
-/// Watches until it is dropped, or nobody receives any more. Observes at once,
-/// then at each `interval`, and whenever the processes found change. `eager`
-/// looks more often for what is missing.
+/// Monitors until it is dropped, or the receiver is closed. Observes immediately, then at each `interval`, and
+/// whenever the processes found change. `eager` checks more often for missing processes.
 pub async fn watch_processes(
     spec: ProcessSpec,
     interval: Duration,
@@ -86,18 +84,18 @@ pub async fn watch_processes(
     }
 }
 
-/// From the end of a kept process to the word how it ended. It takes a millisecond; a machine that
-/// is overloaded gets more.
+/// The time from the end of a kept process until it is published how it ended. It takes a millisecond; an
+/// overloaded machine gets more time.
 const TOLD_WITHIN: Duration = Duration::from_millis(200);
 
-/// Why to look again.
+/// Why the processes are scanned again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum News {
     /// The interval is over.
     Due,
-    /// A process has ended: look at once.
+    /// A process has ended: scan immediately.
     Ended,
-    /// Something may have started.
+    /// A process may have started.
     MayHaveStarted,
 }
 
@@ -107,25 +105,25 @@ struct Watcher {
     clock: Clock,
     finder: Finder,
     meter: UsageMeter,
-    /// A measurement under way.
+    /// A measurement in progress.
     measuring: Option<JoinHandle<(Option<Usage>, UsageMeter)>>,
     kept: Option<watch::Receiver<KeptState>>,
-    /// What the process says of itself, if it is a kept one that is listened to.
+    /// The reported state of the process, if it is a kept one with a notification socket.
     notified: Option<watch::Receiver<Notified>>,
     newest: Newest,
-    /// What the last look saw; `None` before the first.
+    /// The result of the last scan; `None` before the first.
     last: Option<Last>,
     began: Moment,
 }
 
-/// The process that was started last, of all on this node.
+/// The process that was started last on this node.
 struct Newest {
     pid: Option<u32>,
-    /// When we saw that it is the last.
+    /// When it was seen that it is the last.
     since: Instant,
 }
 
-/// What is remembered of a look.
+/// What is remembered of a scan.
 struct Last {
     processes: Vec<Stat>,
     absence: Option<String>,
@@ -161,7 +159,7 @@ impl Watcher {
     async fn look(&mut self, news: News) -> io::Result<Sight> {
         self.began = self.clock.now();
         if let Some(kept) = &mut self.kept {
-            // What changes from here on is news.
+            // Changes from here on are reported.
             kept.borrow_and_update();
         }
         if let Find::Kept(command) = &self.spec.find {
@@ -180,7 +178,7 @@ impl Watcher {
             let measured = unless_one_ends(self.measure(&found.processes), &found.processes).await;
             match measured {
                 Some(measured) => usage = measured?,
-                // What they use is measured at the next look.
+                // Their usage is measured at the next scan.
                 None => found = self.find(News::Ended).await?,
             }
         }
@@ -201,15 +199,15 @@ impl Watcher {
         Ok(found)
     }
 
-    /// A process that has ended, and whose keeper is just about to say how: that is waited for.
+    /// A process has ended, and how it ended is about to be published: wait for that.
     async fn ending_is_told(&mut self) -> bool {
         let Some(kept) = &mut self.kept else { return false };
         let running = kept.borrow().running().is_some();
         running && tokio::time::timeout(TOLD_WITHIN, kept.changed()).await.is_ok_and(|told| told.is_ok())
     }
 
-    /// Off the worker threads: to list the open files of a large process takes a while. One that was
-    /// not waited for to its end is, before the next begins.
+    /// On a separate thread: listing the open files of a large process takes a while. A measurement that was
+    /// abandoned is completed before the next one begins.
     async fn measure(&mut self, processes: &[Stat]) -> io::Result<Option<Usage>> {
         if let Some(before) = &mut self.measuring {
             let ended = before.await;
@@ -225,14 +223,14 @@ impl Watcher {
         Ok(usage)
     }
 
-    /// The ids of those that the last look saw and that are gone.
+    /// The ids of the processes of the last scan that are gone.
     fn ended(&self, processes: &[Stat]) -> Vec<u32> {
         let now = identities(processes);
         let before = self.last.iter().flat_map(|last| &last.processes);
         before.filter(|stat| !now.contains(&(stat.pid, stat.start_time))).map(|stat| stat.pid).collect()
     }
 
-    /// Whether other processes are there than at the last look.
+    /// Whether the processes differ from those of the last scan.
     fn changed(&self, sight: &io::Result<Sight>) -> bool {
         let Some(last) = &self.last else { return true };
         match sight {
@@ -251,7 +249,7 @@ impl Watcher {
         let now = self.clock.now();
         let mut observation = match sight {
             Ok(sight) => judge(&self.spec, sight, now),
-            // Not to be able to look is not the application's fault.
+            // A failed scan is not the application's fault.
             Err(error) => Observation::new(Status::Unknown, format!("could not look: {error}"), now),
         };
         observation.took = now.since(self.began);

@@ -1,5 +1,4 @@
-//! Keeps what people have approved in `state/approvals.json`. What needs approval is decided in
-//! [`bellwether_core::reload`].
+//! Stores approvals in `state/approvals.json`. What needs approval is decided in [`bellwether_core::reload`].
 
 use std::fs;
 use std::io;
@@ -11,16 +10,16 @@ use tokio::sync::oneshot;
 
 use bellwether_os::atomic_file;
 
-/// A person approves a version that waits.
+/// A user's approval of a version that waits for it.
 #[derive(Debug)]
 pub struct Approve {
     /// `checkers/http`, or only `http`.
     pub name: String,
-    /// The digest of the version that the person looked at, if that is said.
+    /// The digest of the version that the user has inspected, if specified.
     pub seen: Option<String>,
-    /// Who, and from where.
+    /// The user, and the origin of the request.
     pub by: String,
-    /// Gets the outcome, once it is on disk.
+    /// Receives the outcome, once it is on disk.
     pub answer: oneshot::Sender<Result<Approved, NotApproved>>,
 }
 
@@ -28,7 +27,7 @@ fn path(root: &Path) -> PathBuf {
     root.join("state/approvals.json")
 }
 
-/// What earlier daemons knew. A damaged file is moved aside, and reported in the second value.
+/// The stored approvals. A damaged file is moved aside, and reported in the second value.
 pub(super) fn open(root: &Path) -> (Approvals, Option<String>) {
     let path = path(root);
     match read(&path) {
@@ -42,7 +41,7 @@ pub(super) fn open(root: &Path) -> (Approvals, Option<String>) {
     }
 }
 
-/// They are on disk when this returns.
+/// Writes the approvals; they are on disk when this returns.
 pub(super) fn write(root: &Path, approvals: &Approvals) -> io::Result<()> {
     atomic_file::replace(&path(root), &serde_json::to_vec_pretty(approvals)?)
 }

@@ -1,4 +1,4 @@
-//! Carries out what the core decides about files.
+//! Carries out the core's actions about files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -11,7 +11,7 @@ use bellwether_config::{ComponentKind, Mistakes};
 use bellwether_sandbox::component::Component;
 
 impl Reload {
-    /// Returns the answer to an action that is answered at once. Files are loaded and tried by tasks.
+    /// Returns the answer to an action that is answered immediately. Files are loaded and tried by tasks.
     pub(super) async fn carry_out(&mut self, action: Action) -> Option<Event> {
         match action {
             Action::Look { confirmed } => {
@@ -65,7 +65,7 @@ impl Reload {
             Action::Note { module, kind } => self.record(module, kind).await,
             Action::Answer { request, answer } => {
                 if let Some(asked) = self.requests.remove(&request) {
-                    // The client may have gone away.
+                    // The client may have disconnected.
                     drop(asked.send(answer));
                 }
             }
@@ -107,8 +107,8 @@ impl Reload {
     }
 }
 
-/// On another thread: configs and schemas may take long to check. Every pair is answered, for the core decides
-/// nothing before.
+/// On another thread: checking configs against schemas may take long. Every pair is answered, because the core
+/// decides nothing before.
 async fn compare(comparisons: Vec<Comparison<ModuleContent, Component>>) -> Event {
     let pairs: Vec<Pair> = comparisons.iter().map(|comparison| comparison.pair.clone()).collect();
     let compared = tokio::task::spawn_blocking(move || picture::compare(comparisons)).await;
@@ -119,7 +119,7 @@ async fn compare(comparisons: Vec<Comparison<ModuleContent, Component>>) -> Even
     Event::Compared { fits }
 }
 
-/// The same for all mistakes of one file.
+/// The same for all errors of one file.
 async fn explain(module: ModuleContent, components: BTreeMap<ComponentKey, Component>) -> Option<Mistakes> {
     let explained = tokio::task::spawn_blocking(move || picture::mistakes(&module, &components)).await;
     explained.unwrap_or_else(|error| {

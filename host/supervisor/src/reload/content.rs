@@ -1,4 +1,4 @@
-//! What the core is told of a file that was loaded, and what it hands back.
+//! Describes loaded files for the core, and identifies them in its actions.
 
 use std::iter::once;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use bellwether_config::spec::{ModuleSpec, Subject};
 use bellwether_config::{ComponentKind, Sourced};
 use bellwether_sandbox::component::Component;
 
-/// A module's file. Equal if two files say the same, apart from their names.
+/// A module's file. Two are equal if they have the same content, apart from their names.
 #[derive(Debug, Clone)]
 pub(super) struct ModuleContent(pub(super) Arc<Sourced<ModuleSpec>>);
 

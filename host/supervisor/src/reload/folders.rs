@@ -1,4 +1,4 @@
-//! The three folders that are watched, and what lies in them.
+//! The three watched folders, and the files in them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,10 +12,11 @@ use tokio::sync::mpsc;
 use bellwether_os::exhaustion::with_reserve;
 use bellwether_os::file::{self, FileId};
 
-/// More entries than this in a folder are not looked at, of any kind: a folder that something else fills without an end.
+/// The maximum number of entries, of any kind, that are read of a folder: another program may fill it without
+/// limit.
 const MAX_ENTRIES: usize = 1 << 18;
 
-/// Everything in the folders. Symbolic links are followed, hidden files passed over.
+/// All files in the folders. Symbolic links are followed, hidden files are ignored.
 pub(super) fn list(root: &Path, previous: &Listing<FileKey>) -> OnDisk {
     let mut on_disk = OnDisk::default();
     for folder in Folder::ALL {
@@ -40,8 +41,8 @@ pub(super) fn list(root: &Path, previous: &Listing<FileKey>) -> OnDisk {
     on_disk
 }
 
-/// The files of its kind, by their names without the extension, and whether some are left out. What
-/// was there before comes first: a flood of new files does not displace it.
+/// The files of its kind, by their names without the extension, and whether some were left out. Known files come
+/// first, so that a flood of new files does not displace them.
 fn names_in(
     path: &Path,
     folder: Folder,
@@ -61,7 +62,7 @@ fn names_in(
     }
     let cut_off = entries == most_entries;
     if cut_off {
-        // They may be among the entries that were not read: each is looked at by its name.
+        // They may be among the entries that were not read: each is checked by its name.
         names.extend(previous.keys().filter(|file| file.folder == folder).cloned());
     }
     let overfull = names.len() > MAX_FILES || cut_off;
@@ -71,7 +72,7 @@ fn names_in(
     Ok((names, overfull))
 }
 
-/// What lies in one folder.
+/// The content of one folder.
 struct Seen {
     identity: Identity,
     files: Listing<FileKey>,
@@ -90,16 +91,16 @@ fn list_folder(path: &Path, folder: Folder, previous: &Listing<FileKey>) -> io::
             Ok(Some(stamp)) => {
                 files.insert(file, stamp);
             }
-            // A folder or a pipe by that name; removed while we looked.
+            // A folder or a pipe with that name, or a file that was removed during the scan.
             Ok(None) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {}
-            // The link is there: nothing was removed that it stands for. A share may be unmounted.
+            // The link exists, so its file was not removed. A share may be unmounted.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 files.extend(previous.get(&file).map(|stamp| (file.clone(), *stamp)));
                 dangling.push(file);
             }
-            // One file that cannot be looked at (its link leads where we may not go) is no reason
-            // to pass over the others.
+            // One file that cannot be read (its link leads to a folder without permission) must not prevent reading
+            // the others.
             Err(error) => {
                 tracing::debug!(%error, file = %path.display(), "cannot be looked at");
                 files.extend(previous.get(&file).map(|stamp| (file, *stamp)));
@@ -109,15 +110,15 @@ fn list_folder(path: &Path, folder: Folder, previous: &Listing<FileKey>) -> io::
     Ok(Seen { identity, files, overfull, dangling })
 }
 
-/// The signature that belongs to a component's file: `http.wasm.minisig`.
+/// The signature of a component's file: `http.wasm.minisig`.
 pub(super) fn signature_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".minisig");
     PathBuf::from(name)
 }
 
-/// Links are followed to what they lead to at this moment, so that a link that is set to another
-/// version is another version. Nothing if it is no regular file.
+/// Links are resolved to their present target, so that a changed link counts as another version. `None` if it is
+/// not a regular file.
 fn stamp(path: &Path, folder: Folder) -> io::Result<Option<Stamp>> {
     let found = file::Stamp::of(path)?;
     if !found.is_file {
@@ -137,20 +138,19 @@ fn stamp(path: &Path, folder: Folder) -> io::Result<Option<Stamp>> {
     }))
 }
 
-/// Hints that something has changed. Without them (a file system that reports
-/// nothing, no more watches to be had) the periodic look finds it a little later.
+/// Hints that something has changed. Without them (the file system reports nothing, or no watches are left) the
+/// periodic scan finds the change a little later.
 #[derive(Debug)]
 pub(super) struct Hints {
-    /// Nothing if there is none, and while the folders are looked at.
+    /// `None` if there is no watcher, and during a scan.
     pub(super) watcher: Option<RecommendedWatcher>,
     hints: mpsc::Receiver<()>,
 }
 
 impl Hints {
-    /// Begins to watch.
     pub(super) fn new() -> Self {
         let (hint, hints) = mpsc::channel(1);
-        // One hint that waits is enough: whoever takes it looks at everything.
+        // One pending hint is sufficient: its receiver scans everything.
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let read_only = event.as_ref().is_ok_and(|event| event.kind.is_access());
             if !read_only {
@@ -162,7 +162,7 @@ impl Hints {
         Self { watcher, hints }
     }
 
-    /// Something may have changed.
+    /// Returns when something may have changed.
     pub(super) async fn next(&mut self) {
         match self.hints.recv().await {
             Some(()) => {}
@@ -171,7 +171,7 @@ impl Hints {
     }
 }
 
-/// Watches the folders that are there now. To be called again at each look: a folder may have been made anew.
+/// Watches the present folders. Must be called again at each scan: a folder may have been created again.
 pub(super) fn watch(watcher: Option<&mut RecommendedWatcher>, root: &Path) {
     let Some(watcher) = watcher else { return };
     for folder in Folder::ALL {

@@ -1,4 +1,4 @@
-//! Makes versions active, and tells of modules that are active now.
+//! Activates versions, and informs the core about active modules.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use bellwether_config::spec::{ModuleSpec, Subject};
 use bellwether_sandbox::component::Component;
 
 impl Reload {
-    /// Changes components and modules, if both do so that no run ever has the one without the other:
-    /// checkers whose definition changes keep the versions that they have to their end.
+    /// Changes components and modules together, so that no run ever has one without the other: checkers whose
+    /// definition changes keep their versions until they end.
     pub(super) fn activate(
         &self,
         components: Vec<(ComponentKey, Component, Origin)>,
@@ -47,7 +47,7 @@ impl Reload {
         context.loaded_modules.put(modules.iter().map(|module| module.spec().clone()).collect());
     }
 
-    /// Tells the core of a module that is active now, or of what its file says now.
+    /// Informs the core about a module that is active now, or about its new file.
     pub(super) async fn introduce(
         &self,
         module: &ModuleContent,
@@ -73,8 +73,8 @@ impl Reload {
         desired
     }
 
-    /// A module that is new takes over what runs of one that is gone, if it would start just the same:
-    /// its file was renamed.
+    /// A new module takes over the running processes of one that is gone, if it would start them the same way: its
+    /// file was renamed.
     fn inherited(&self, spec: &ModuleSpec) -> String {
         let kept = &self.settings.kept;
         let is_gone = |module: &ModuleName| self.machine.is_gone(module);
@@ -88,14 +88,14 @@ impl Reload {
         inherited.collect()
     }
 
-    /// An edited command takes effect at its next start: what runs was started by the one before.
+    /// An edited command takes effect at its next start: the running process was started by the previous version.
     fn what_is_in_force(&self, spec: &ModuleSpec) -> String {
         let mut detail = "the new version is active".to_owned();
         for (name, command) in spec.commands.iter().filter(|(_, command)| command.keep) {
             let running = self.settings.kept.launched(&spec.name, name);
             if let Some(launched) = running.filter(|launched| *launched != Launched::by(command)) {
                 let with = started_with(&launched, &command.run);
-                // Writing into a text cannot fail.
+                // Writing to a string cannot fail.
                 let _ = write!(
                     detail,
                     ", and command `{name}` from its next start on: what runs now was started with {with}"

@@ -1,11 +1,11 @@
-//! Reads, checks and compiles files, beside everything else.
+//! Reads, checks and compiles files, concurrently with everything else.
 //!
 //! ```text
 //!   component: a place ──▶ read ──▶ signature ──▶ quarantine? ──▶ cache, compile, link, describe
 //!   module:    a place ──▶ read ──▶ mistakes of its own?
 //! ```
-//! Two components are compiled at once, and only one of them may be large: a
-//! small one never waits behind a language runtime of 18 MB.
+//! Two components are compiled at the same time, and only one of them may be large, so a small one never waits
+//! behind a language runtime of 18 MB.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read as _};
@@ -25,12 +25,12 @@ use bellwether_os::file::open_without_waiting;
 use bellwether_sandbox::Sandbox;
 use bellwether_sandbox::component::{Component, Kind, LoadError, MAX_SIZE};
 
-/// Components that are compiled at once, of any size.
+/// The number of components that are compiled at the same time, of any size.
 const COMPILERS: usize = 2;
-/// Modules' files that are read at once.
+/// The number of modules' files that are read at the same time.
 const READERS: usize = 4;
 
-/// Loads files.
+/// Loads the files of modules and components.
 #[derive(Debug, Clone)]
 pub(super) struct Loader {
     root: PathBuf,
@@ -47,7 +47,7 @@ struct Places {
     readers: Semaphore,
 }
 
-/// What was loaded, or why nothing was.
+/// The loaded content, or why it could not be loaded.
 #[derive(Debug)]
 pub(super) enum Loaded {
     Module(Result<Box<Sourced<ModuleSpec>>, Mistakes>),
@@ -92,7 +92,7 @@ impl Loader {
         size: u64,
         quarantined: BTreeSet<String>,
     ) -> Loaded {
-        // One at a time: a small one never waits behind two of them.
+        // One at a time: a small one never waits behind two large ones.
         let large = size >= LARGE;
         let _large = if large { Some(self.places.large.acquire().await) } else { None };
         let _place = self.places.compilers.acquire().await;
@@ -137,8 +137,8 @@ impl Loader {
     }
 }
 
-/// The whole of a regular file that is not too large. Never waits for a pipe, and never reads more
-/// than a component may have, however large a file (with holes, perhaps) pretends to be.
+/// The whole content of a regular file that is not too large. Never waits for a pipe, and never reads more than the
+/// maximum size of a component, however large the file claims to be (it may have holes).
 fn read_component(path: &Path) -> Result<Vec<u8>, Refusal> {
     let unreadable = |error: io::Error| Refusal::Unreadable(error.to_string());
     let file = open_without_waiting(path).map_err(unreadable)?;
@@ -152,7 +152,7 @@ fn read_component(path: &Path) -> Result<Vec<u8>, Refusal> {
     }
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(size).map_err(|_| Refusal::Unsuitable(Exhaustion::Memory.to_string()))?;
-    // One byte more than it has: it may be growing.
+    // One byte more than its size: it may be growing.
     file.take(size as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)
 }

@@ -1,4 +1,4 @@
-//! Looks at the folders, and shows what is wrong with them.
+//! Scans the folders, and shows problems with them.
 
 use bellwether_core::record::RecordKind;
 use bellwether_core::reload::{OnDisk, Problem};
@@ -7,12 +7,12 @@ use super::Reload;
 use super::folders::{Hints, list, watch};
 
 impl Reload {
-    /// Nothing if the folders cannot be looked at.
+    /// `None` if the folders cannot be read.
     pub(super) async fn list(&mut self) -> Option<OnDisk> {
         let (root, previous) = (self.settings.root.clone(), self.seen.clone());
         let mut watcher = self.hints.watcher.take();
         let listed = tokio::task::spawn_blocking(move || {
-            // First watched, then looked at: no change falls in between.
+            // The watches come first, then the scan: no change is lost in between.
             watch(watcher.as_mut(), &root);
             (watcher, list(&root, &previous))
         });
@@ -23,7 +23,7 @@ impl Reload {
             }
             Err(error) => {
                 tracing::error!(%error, "the folders could not be listed: a bug in the daemon");
-                // The watcher is gone with the thread that had it.
+                // The watcher was dropped with the thread that had it.
                 self.hints = Hints::new();
                 return None;
             }
@@ -32,7 +32,7 @@ impl Reload {
         Some(on_disk)
     }
 
-    /// Shows these problems; the journal is told of those that are new.
+    /// Shows these problems; new ones are recorded in the journal.
     pub(super) async fn show_problems(&mut self, problems: &[Problem]) {
         let clock = self.settings.context.clock;
         let sentence = |problem: &Problem| problem.sentence(|at| clock.timestamp(at));

@@ -1,4 +1,4 @@
-//! Whether modules fit the components that they name: configs against schemas.
+//! Whether modules match the components that they name: configs against schemas.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,10 +10,10 @@ use bellwether_config::spec::ModuleSpec;
 use bellwether_config::{Mistakes, Sourced, check_module};
 use bellwether_sandbox::component::Component;
 
-/// Why a module does not fit a component if that could not be found out.
+/// The error if a check could not be completed.
 pub(super) const NOT_CHECKED: &str = "its config could not be checked: a bug in the daemon, see its log";
 
-/// Whether each module fits the component that it is compared with; else why not.
+/// Whether each module matches its component; otherwise why not.
 pub(super) fn compare(
     comparisons: Vec<Comparison<ModuleContent, Component>>,
 ) -> Vec<(Pair, Result<(), String>)> {
@@ -28,13 +28,13 @@ pub(super) fn compare(
     comparisons.into_iter().map(fits).collect()
 }
 
-/// A check that panics concerns its own pair alone.
+/// A check that panics affects only its own pair.
 fn checked(check: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
-    // What the check borrows is read only, and dropped after it.
+    // The borrowed data is only read, and dropped afterwards.
     catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|_| Err(NOT_CHECKED.to_owned()))
 }
 
-/// Every mistake that a module's file makes about these components.
+/// Every error of a module's file concerning these components.
 pub(super) fn mistakes(
     module: &ModuleContent,
     components: &BTreeMap<ComponentKey, Component>,
@@ -43,7 +43,7 @@ pub(super) fn mistakes(
     check_module(&module.0, &|kind, name| components.get(&(kind, name.clone())).map(schema)).err()
 }
 
-/// Whether the module fits this one component, if this is its schema; all others do not matter.
+/// Whether the module matches this one component, given its schema; all other components are ignored.
 fn fit(
     module: &Sourced<ModuleSpec>,
     component: &ComponentKey,
@@ -55,7 +55,7 @@ fn fit(
     })
 }
 
-/// All mistakes of a file on one line.
+/// All errors of a file on one line.
 pub(super) fn sentence(mistakes: &Mistakes) -> String {
     mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

@@ -1,4 +1,4 @@
-//! The whole reload on a root of its own, with guests of a few lines.
+//! The whole reload on a root of its own, with small guests.
 
 use std::fs;
 use std::io::Write as _;
@@ -56,7 +56,7 @@ async fn a_version_that_breaks_in_its_trial_never_comes_into_force() {
     let entry = entries.values().find(|entry| entry.quarantined.is_some()).unwrap();
     assert_eq!(entry.quarantined.as_ref().map(|case| (&case.digest, case.tries)), Some((&digest, 1)));
     bench.until("it is told", |bench| bench.sentences(is_quarantine).len() == 1).await;
-    // The next good one comes in, and nothing is left of the bad one.
+    // The next good one is activated, and nothing remains of the bad one.
     let next = version(&Guest::default(), "3");
     bench.write("checkers/c.wasm", &next);
     bench.until_in_force(&next).await;
@@ -68,7 +68,7 @@ async fn a_version_that_breaks_in_its_first_runs_is_rolled_back_by_itself() {
     let good = version(&Guest::default(), "1");
     let bench = Bench::new(&good, MODULE).await;
     assert_eq!(bench.check().await, "allwell");
-    // Well in its trial, which is run 2, and never again.
+    // It passes its trial, which is run 2, and fails afterwards.
     let late = Guest::checking(
         "(if (i64.gt_u (local.get $run) (i64.const 2)) (then unreachable))
          (call $answer (i32.const 0) (i32.const 16) (i32.const 7))",
@@ -84,7 +84,7 @@ async fn a_version_that_breaks_in_its_first_runs_is_rolled_back_by_itself() {
     bench.until("it is told", |bench| !bench.sentences(is_quarantine).is_empty()).await;
     let quarantined = bench.sentences(is_quarantine);
     assert!(quarantined.len() == 1 && quarantined[0].contains("rolled back"), "{quarantined:?}");
-    // The very same file is not tried again before its time.
+    // The same file is not tried again before its time.
     bench.write("checkers/c.wasm", &late);
     bench.write("checkers/d.wasm", &good);
     let name = ComponentName::new("d").unwrap();
@@ -134,7 +134,7 @@ async fn a_module_and_its_component_change_together_or_not_at_all() {
     bench.write_both([("checkers/c.wasm", b"garbage"), ("modules/m.toml", slower.as_bytes())]);
     bench.until_refused("it was changed together with checkers/c.wasm, which is not active").await;
     assert_eq!(interval(&bench), Duration::from_secs(1));
-    // Mended: both come.
+    // Both are fixed, and both are activated.
     let second = version(&Guest::default(), "2");
     bench.write("checkers/c.wasm", &second);
     bench.until_in_force(&second).await;
@@ -153,7 +153,7 @@ async fn files_that_nobody_can_run_hurt_nobody() {
     bench.write("checkers/bad name.wasm", b"x");
     bench.until_refused("checkers/sparse.wasm: the file has 1099511627776 bytes").await;
     bench.until_refused("checkers/bad name.wasm: ").await;
-    // The folder goes, which is not taken for a decision, and comes again, with another version in it.
+    // The folder disappears, which is not taken for a removal, and comes back with another version.
     let before = bench.digest();
     fs::remove_dir_all(&folder).unwrap();
     let away =
@@ -196,7 +196,7 @@ async fn a_version_that_asks_for_more_waits_until_a_person_lets_it_in() {
     bench.until("it is told", |bench| bench.sentences(is_approval).len() == 2).await;
     let told = bench.sentences(is_approval);
     assert!(told[1].starts_with("somebody approved checkers/c.wasm"), "{told:?}");
-    // What it asks for is known from now on, also to the next version.
+    // Its requested grants are known from now on, also for the next version.
     let next = version(&pinging(), "3");
     bench.write("checkers/c.wasm", &next);
     bench.until_in_force(&next).await;
@@ -216,7 +216,7 @@ async fn a_version_that_asks_for_more_comes_with_the_file_that_grants_it() {
     bench.until("nothing waits", |bench| bench.refused.sentences().is_empty()).await;
 }
 
-/// A guest that takes the config `{"a":1}` alone, and panics with any other.
+/// A guest that accepts only the config `{"a":1}`, and panics with any other.
 fn taking_1() -> Guest {
     Guest {
         parts: r#"(data (i32.const 152) "\00\0c\00\00\21\00\00\00")
@@ -247,7 +247,7 @@ async fn a_component_that_takes_another_config_waits_for_the_modules_file() {
     let bench = Bench::new(&first, &with(1)).await;
     let second = version(&taking_22(), "2");
     bench.write("checkers/c.wasm", &second);
-    bench.until_refused("checkers/c.wasm: waits: it does not take the config of modules/m.toml").await;
+    bench.until_refused("checkers/c.wasm: waits: it does not accept the config of modules/m.toml").await;
     assert_eq!(bench.digest(), blake3::hash(&first).to_hex().as_str());
     bench.write("modules/m.toml", with(22).as_bytes());
     bench.until_in_force(&second).await;
@@ -260,7 +260,7 @@ async fn no_run_ever_has_a_component_with_the_config_of_another_version() {
     let with = |a: u32| format!("{MODULE}config = {{ a = {a} }}\n");
     let versions = [(version(&taking_1(), "1"), with(1)), (version(&taking_22(), "2"), with(22))];
     let bench = Bench::new(&versions[0].0, &versions[0].1).await;
-    // There and back again; what happens at a rare moment takes more of them.
+    // Back and forth; a rare race needs many repetitions.
     let times = if is_long() { 12 } else { 4 };
     let replacing = async {
         for (component, module) in versions.iter().cycle().skip(1).take(times) {
@@ -294,11 +294,11 @@ async fn large_components_that_take_long_to_compile_delay_no_small_one() {
         sandbox.cache_in(&folder.path().join("compiled")).unwrap();
         sandbox
     };
-    // What is small has been compiled before; for all else the compiler takes its time.
+    // Small ones have been compiled before; others take the compiler some time.
     for bytes in [&script().build(), &first, &second] {
         caching(Compiler::Own).load(bytes).unwrap();
     }
-    // It takes until there is a line for it to read. Open in here, or it would wait for that, too.
+    // Reading it takes until there is a line. It is opened here, because otherwise opening would block as well.
     let pipe = folder.path().join("go-on");
     mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     let mut go_on = fs::File::options().read(true).write(true).open(&pipe).unwrap();
@@ -333,7 +333,7 @@ async fn a_module_that_comes_while_many_are_missing_waits_until_it_is_known_what
     fs::rename(file("a"), file("d")).unwrap();
     let said = |bench: &Bench| bench.problems.sentences().iter().any(|it| it.ends_with("modules/d.toml"));
     bench.until("it is said that `d` waits", said).await;
-    // What comes later and is not held back is in force first.
+    // A later file that is not held back is activated first.
     let second = version(&Guest::default(), "2");
     bench.write("checkers/c.wasm", &second);
     bench.until_in_force(&second).await;

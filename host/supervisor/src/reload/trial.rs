@@ -1,7 +1,7 @@
 //! One run of a new version of a component, before it becomes active.
 //!
-//! What it sees is shown nowhere, and what it leaves behind is dropped. Only how the run ends is reported: the
-//! core compares that with the version before.
+//! Its observation is not shown, and its state is discarded. Only how the run ends is reported: the core compares
+//! that with the previous version.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,10 +22,10 @@ use bellwether_os::at_most;
 use bellwether_sandbox::component::Component;
 use bellwether_sandbox::run::{NoPlan, PlanRun};
 
-/// Beyond the time that the runs have, for all that surrounds them.
+/// Added to the time limits of the runs, for everything around them.
 const MARGIN: Duration = at_most!(Duration::from_secs(30));
 
-/// A trial is over after this long: it is one run of a checker, or two plans.
+/// The time limit of a trial: it is one run of a checker, or two plans.
 pub(super) fn deadline(trial: &Trial<ModuleContent, Component>) -> Duration {
     let spec = trial.module.spec();
     let one = match &trial.checker {
@@ -37,7 +37,8 @@ pub(super) fn deadline(trial: &Trial<ModuleContent, Component>) -> Duration {
     one.saturating_mul(2).saturating_add(MARGIN)
 }
 
-/// Carries it out, and answers within that time whatever happens: what was changed together waits for the answer.
+/// Carries out the trial, and answers within the time limit whatever happens: files that were changed together wait
+/// for the answer.
 pub(super) async fn run_within(
     within: Duration,
     context: RunContext,
@@ -46,7 +47,7 @@ pub(super) async fn run_within(
     answered(within, async move { run(&context, trial).await }).await
 }
 
-/// What the run answers. A panic and a run that does not end count against the new version.
+/// The result of the run. A panic and a run that does not end count against the new version.
 async fn answered(
     within: Duration,
     run: impl Future<Output = (Ending, Ending)> + Send + 'static,
@@ -81,7 +82,7 @@ async fn run(context: &RunContext, trial: Trial<ModuleContent, Component>) -> (E
     }
 }
 
-/// Runs the checker once. Nothing if there is no such checker any more, or its run says nothing of the component.
+/// Runs the checker once. `None` if the checker no longer exists, or its run says nothing about the component.
 async fn check(
     context: &RunContext,
     spec: &ModuleSpec,

@@ -1,13 +1,12 @@
-//! Whether a component's file may be used at all, where signatures are required.
+//! Verifies the signatures of components, where they are required.
 //!
 //! ```text
 //!   NAME.wasm + NAME.wasm.minisig ──▶ signed by one of the node's keys? ──▶ loaded
 //!                                          │ no
 //!                                          ▼ refused, with a word
 //! ```
-//! Signatures are minisign's: Ed25519 over the file, made by
-//! `minisign -Sm NAME.wasm`. The components that come with the binary are trusted
-//! with it.
+//! Signatures are minisign's: Ed25519 over the file, made by `minisign -Sm NAME.wasm`. The components that come
+//! with the binary are always trusted.
 
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -18,10 +17,10 @@ use super::folders::signature_of;
 use bellwether_config::spec::TrustSpec;
 use bellwether_os::file::open_without_waiting;
 
-/// No signature is longer, in bytes.
+/// The maximum size of a signature, in bytes.
 const MAX_SIGNATURE: u64 = 8 << 10;
 
-/// Whose components run here.
+/// Which signatures are required.
 #[derive(Debug)]
 pub(super) struct Trust(TrustSpec);
 
@@ -66,11 +65,11 @@ impl Trust {
     }
 }
 
-/// An error is the most telling one of all keys; none if there is no key.
+/// The most specific error of all keys; `None` if there is no key.
 fn verify(keys: &[PublicKey], bytes: &[u8], signature: &Signature) -> Result<(), Option<Error>> {
     let mut failed = None;
     for key in keys {
-        // Signatures of minisign before 0.8, over the file and not over its digest, are as good.
+        // Signatures of minisign before 0.8, over the file and not over its digest, are accepted as well.
         match key.verify(bytes, signature, true) {
             Ok(()) => return Ok(()),
             Err(Error::UnexpectedKeyId) if failed.is_some() => {}
@@ -80,7 +79,7 @@ fn verify(keys: &[PublicKey], bytes: &[u8], signature: &Signature) -> Result<(),
     Err(failed)
 }
 
-/// The text; nothing if it is no file with a text of that length.
+/// The text; `None` if it is not a text file within the size limit.
 fn read(path: &Path) -> io::Result<Option<String>> {
     let file = open_without_waiting(path)?;
     let metadata = file.metadata()?;
@@ -98,7 +97,7 @@ mod tests {
 
     use super::*;
 
-    // Made once, with keys that were thrown away: over the bytes `a component`.
+    // Created once, with keys that were discarded: over the bytes `a component`.
     const OURS: &str = "RWRiZWxsd3RocoqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c";
     const OTHERS: &str = "RWRzb21lYm9keYE5dw6ofRdfVqNUZsNMfszLjYqRtO43ol32D1uPybOU";
     const SIGNED_BY_US: &str = "untrusted comment: signature\n\
@@ -122,7 +121,7 @@ t8ppsKOYHWzfzl8bOS09abzMFMOUTy8/noZZcUirOjTvRTok8CIwxhGh9AMr7T9asu3REpDbXj8bKPaj
         Trust::new(TrustSpec { require_signature: true, keys })
     }
 
-    /// What is said of these bytes with this signature beside them.
+    /// The result for these bytes with this signature beside them.
     fn said(trust: &Trust, bytes: &[u8], signature: Option<&[u8]>) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("http.wasm");
@@ -174,7 +173,7 @@ t8ppsKOYHWzfzl8bOS09abzMFMOUTy8/noZZcUirOjTvRTok8CIwxhGh9AMr7T9asu3REpDbXj8bKPaj
             let mut signature = SIGNED_BY_US.as_bytes().to_vec();
             signature[at] ^= 1;
             let said = said(&trust, b"a component", Some(&signature));
-            // The first line is a comment that nobody signs.
+            // The first line is a comment that is not signed.
             let in_comment = at < SIGNED_BY_US.find('\n').unwrap();
             assert!(said != "trusted" || in_comment, "{at}");
         }

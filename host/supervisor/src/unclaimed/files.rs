@@ -1,7 +1,7 @@
-//! Which modules have a file, asked of a disk that may not answer.
+//! Checks which modules have a file, on a disk that may not respond.
 //!
-//! A look that does not come back keeps its thread. So there is one at a time: the next one begins
-//! when that one is done, and until then what the last one saw is what is known.
+//! A check that does not return keeps its thread. So there is one at a time: the next one begins when that one is
+//! done, and until then the last result counts.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use std::time::Duration;
 use bellwether_core::id::ModuleName;
 use tokio::task::JoinHandle;
 
-/// Which of the modules that were asked for have a file.
+/// Which of the requested modules have a file.
 type Seen = BTreeMap<ModuleName, bool>;
 
-/// Looks at files.
+/// Checks the files on a separate thread.
 #[derive(Debug, Default)]
 pub(super) struct Files {
     under_way: Option<JoinHandle<Seen>>,
@@ -21,7 +21,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Looks whether these are there, and waits no longer than `patience` for the disk.
+    /// Checks whether these exist, and waits no longer than `patience` for the disk.
     pub(super) async fn look(
         &mut self,
         files: impl Iterator<Item = (ModuleName, PathBuf)>,
@@ -67,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    /// Longer than any disk takes that is not hung.
+    /// Longer than any disk takes that does not hang.
     const LONG: Duration = Duration::from_secs(60);
 
     #[tokio::test]
@@ -91,7 +91,7 @@ mod tests {
         answer.send(true).unwrap();
         files.look_by(asked(), LONG, disk()).await;
         assert_eq!((files.has(&web), looks.load(Ordering::Relaxed)), (Some(true), 1));
-        // It answers again: the next look is a new one.
+        // It responds again: the next check is a new one.
         answer.send(false).unwrap();
         files.look_by(asked(), LONG, disk()).await;
         assert_eq!((files.has(&web), looks.load(Ordering::Relaxed)), (Some(false), 2));

@@ -9,7 +9,7 @@ use bellwether_core::verdict::Verdict;
 
 use super::*;
 
-/// A module that has seen this process.
+/// A checker's observation of this process.
 fn seen(module: &ModuleName) -> Seen {
     let own = ProcessId::of(std::process::id()).unwrap();
     Seen::from([(module.clone(), BTreeMap::from([(own, "app".to_owned())]))])
@@ -30,7 +30,7 @@ fn an_application_in_the_background_is_told_once_its_module_is_gone_unless_anoth
     let told = left_behind(&mut before, |module| *module == web, &watching);
     assert_eq!((told, before), (Vec::new(), Seen::new()));
 
-    // A picture of a module that is gone itself says nothing.
+    // The snapshot of a module that is gone does not matter.
     let told = left_behind(&mut seen(&shop), |_| false, &watching);
     assert_eq!(told.len(), 1);
 }

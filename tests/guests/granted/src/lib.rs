@@ -1,39 +1,39 @@
-//! A checker that asks the host for what a grant opens, and says what it got.
+//! A checker that uses what a grant opens, and reports the result.
 
 use bellwether_guest::prelude::*;
 
-/// What to ask for.
+/// The granted interface to use, and its arguments.
 #[bellwether_guest::config]
 #[derive(Debug)]
 pub struct Config {
-    /// Of what kind.
+    /// The kind of request.
     ask: Ask,
-    /// Which secret, which command, which host.
+    /// The name of the secret, the command or the host.
     #[serde(default)]
     name: String,
-    /// Added to the command.
+    /// Arguments for the command.
     #[serde(default)]
     arguments: Vec<String>,
-    /// What the command reads.
+    /// The input of the command.
     #[serde(default)]
     stdin: Option<String>,
 }
 
-/// The repertoire.
+/// The kinds of requests.
 #[bellwether_guest::config]
 #[derive(Debug, Clone, Copy)]
 pub enum Ask {
-    /// For a secret, and tell everybody.
+    /// Reads a secret, and prints it everywhere.
     Secret,
     /// For the run of a command.
     Command,
     /// For the processes of the module.
     Processes,
-    /// For an answer.
+    /// Pings the named host.
     Ping,
 }
 
-/// Asks the host for what a grant opens.
+/// Uses what a grant opens, and reports the result.
 #[bellwether_guest::checker(grants(
     secrets = "to tell everybody",
     commands("probe") = "to see what it says",
@@ -92,7 +92,7 @@ fn run_command(config: &Config, run: &Run) -> Result<Observation, HostError> {
     ))
 }
 
-/// `PID command/checker name`, with a mark if anything is known of it.
+/// `PID command/checker name`, with a mark if its usage is known.
 fn describe(processes: &[Process]) -> Observation {
     let one = |process: &Process| {
         let by = [process.commands.join(","), process.checkers.join(",")].join("/");

@@ -1,12 +1,12 @@
-//! A checker that does what it is told, most of it bad. Used by the tests of
-//! the whole, which say what became of it.
+//! A checker that does what its configuration says, most of it hostile. Used by the end-to-end tests, which check
+//! the consequences.
 
 use bellwether_guest::prelude::*;
 
-/// What a terminal would obey: another title, an empty screen, a bell, and text from right to left.
+/// Terminal control sequences: another title, a cleared screen, a bell, and text from right to left.
 const MARK: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}2J\0\r\u{8}\u{202e}\u{2066}mark";
 
-/// What to do.
+/// The configuration of one run.
 #[bellwether_guest::config]
 #[derive(Debug)]
 pub struct Config {
@@ -14,34 +14,34 @@ pub struct Config {
     act: Act,
 }
 
-/// The repertoire.
+/// The possible acts of the guest.
 #[bellwether_guest::config]
 #[derive(Debug, Clone, Copy)]
 pub enum Act {
-    /// Behave.
+    /// Passes like a good checker.
     Pass,
-    /// Never come back.
+    /// Computes in an endless loop.
     Spin,
     /// Want all memory there is.
     EatMemory,
-    /// Panic.
+    /// Panics with a message.
     Panic,
     /// Sleep in the host.
     Sleep,
-    /// Flood the log.
+    /// Writes log lines without end.
     Shout,
     /// Exit, as a program does.
     Exit,
-    /// Recurse without end.
+    /// Recurses until the stack is full.
     Recurse,
     #[doc = "Say \u{1b}]0;owned\u{7}\u{1b}[2J\u{202e}what a terminal would obey, wherever something can be said."]
     Mark,
 }
 
-/// Does what it is told, most of it bad.
+/// Does what its configuration says, most of it hostile.
 ///
 /// # Panics
-/// If that is what it is told.
+/// If the configuration says so.
 #[bellwether_guest::checker]
 pub fn check(config: Config, run: &Run) -> Observation {
     match config.act {

@@ -1,5 +1,5 @@
-//! A checker that reaches for something of the host, with nothing but the
-//! standard library, and says what it got. Used by the tests of grants.
+//! A checker that tries to access something of the host, with only the standard library, and reports the result.
+//! Used by the tests of grants.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use bellwether_guest::prelude::*;
 
-/// What to do.
+/// The configuration of one run.
 #[bellwether_guest::config]
 #[derive(Debug)]
 pub struct Config {
@@ -18,7 +18,7 @@ pub struct Config {
     target: String,
 }
 
-/// The repertoire.
+/// The possible acts of the guest.
 #[bellwether_guest::config]
 #[derive(Debug, Clone, Copy)]
 pub enum Act {
@@ -26,27 +26,27 @@ pub enum Act {
     Read,
     /// Count the bytes of a file, without keeping them.
     Count,
-    /// Name what is in a directory.
+    /// List the entries of a directory.
     List,
-    /// Tell what a path leads to.
+    /// Report what a path leads to.
     Stat,
-    /// Open a file again and again, and keep all of them open.
+    /// Open a file repeatedly, and keep all of them open.
     Hoard,
-    /// Change it in every way there is.
+    /// Try every way to change it.
     Change,
-    /// Tell all variables and arguments.
+    /// Report all variables and arguments.
     Environment,
-    /// Say hello over UDP, and tell the first answer.
+    /// Send hello over UDP, and report the first answer.
     Udp,
-    /// Connect over TCP.
+    /// Connect to the address over TCP.
     Connect,
-    /// Listen for connections.
+    /// Listen for connections on the address.
     Listen,
     /// Look up a name.
     LookUp,
 }
 
-/// Reaches for something, and passes if it got it.
+/// Tries an access, and passes if it succeeded.
 #[bellwether_guest::checker]
 pub fn check(config: Config, _run: &Run) -> Observation {
     let target = config.target.as_str();
@@ -113,7 +113,7 @@ fn hoard(path: &str) -> io::Result<String> {
     Ok("500 files".to_owned())
 }
 
-/// Each way and what came of it.
+/// Each way and its result.
 fn change(path: &str) -> String {
     let other = format!("{path}.other");
     let open = || File::open(path);

@@ -1,21 +1,21 @@
-//! A checker that asks for a URL, as the tests tell it to.
+//! A checker that requests the URL in its configuration.
 
 use bellwether_guest::http::{Request, Response};
 use bellwether_guest::prelude::*;
 
-/// What to ask for.
+/// The request to make.
 #[bellwether_guest::config]
 #[derive(Debug)]
 pub struct Config {
-    /// Where.
+    /// The URL to request.
     url: String,
-    /// `GET` unless it says otherwise.
+    /// The method; `GET` by default.
     #[serde(default = "get")]
     method: String,
-    /// Sent along.
+    /// The body of the request.
     #[serde(default)]
     body: String,
-    /// So many redirects are followed.
+    /// The maximum number of redirects that are followed.
     #[serde(default)]
     redirects: usize,
 }
@@ -24,7 +24,7 @@ fn get() -> String {
     "GET".into()
 }
 
-/// Asks for a URL, and says what was answered.
+/// Requests a URL, and reports the response.
 #[bellwether_guest::checker(grants(http = "what to ask for"))]
 pub fn check(config: Config, run: &Run) -> Observation {
     ask(config, run).map_or_else(Observation::from, |answer| judge(&answer))

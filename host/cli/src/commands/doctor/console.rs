@@ -1,4 +1,4 @@
-//! The console: its listener, its certificate, and who may read its key.
+//! Checks the console: its listener, its certificate, and the permissions of its key.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -15,12 +15,12 @@ use super::finding::{Finding, advice, ok, problem};
 use super::service::port;
 
 const TOPIC: &str = "console";
-/// A warning is given when a certificate has fewer days left.
+/// A warning is given when a certificate is valid for fewer days.
 const DAYS: i64 = 14;
 const DAY: i64 = 86_400;
 
 pub(super) fn look(root: &Path, daemon_runs: bool) -> Vec<Finding> {
-    // Mistakes are told elsewhere.
+    // Errors are reported elsewhere.
     let Ok(node) = config::read_node(root) else { return Vec::new() };
     let Some(spec) = &node.console else {
         return vec![ok(TOPIC, "disabled in bellwether.toml")];
@@ -56,7 +56,7 @@ fn listener(spec: &ConsoleSpec, daemon_runs: bool) -> Finding {
 fn certificate(files: &PairFiles, given: bool, now: Timestamp) -> Option<Finding> {
     let pair = match Pair::read(files) {
         Ok(pair) => pair,
-        // The daemon makes it when it starts.
+        // The daemon creates it when it starts.
         Err(_) if !given => return None,
         Err(error) => {
             let what =

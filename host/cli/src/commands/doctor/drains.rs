@@ -1,4 +1,4 @@
-//! Drains that are shorter than the load balancers need.
+//! Finds drains that are shorter than the load balancers need.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The root: its files, who may change them, and the disk that they are on.
+//! Checks the root: its files, their permissions, and their disk.
 
 use std::fs;
 use std::io;
@@ -11,7 +11,7 @@ use bellwether_os::socket;
 use super::finding::{Finding, advice, ok, problem, unknown};
 use crate::output::counted;
 
-/// Below this the journal and the logs of applications soon cannot be written, in bytes.
+/// With less free space than this, in bytes, the journal and the logs of applications soon cannot be written.
 const LITTLE: u64 = 64 << 20;
 const SOME: u64 = 512 << 20;
 
@@ -101,7 +101,7 @@ fn permissions(root: &Path) -> Vec<Finding> {
     findings
 }
 
-/// What is not there needs no permissions; of what cannot be looked at nothing is known.
+/// A missing file needs no permissions; a file that cannot be read says nothing.
 fn not_told(path: &Path, error: &io::Error) -> Option<Finding> {
     let what = || format!("the permissions of {} cannot be determined: {error}", path.display());
     let next = "run this command again as the daemon's user, or as root";

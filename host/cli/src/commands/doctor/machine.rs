@@ -1,4 +1,4 @@
-//! The machine: its clock, its kernel and its limits.
+//! Checks the machine: its clock, its kernel and its limits.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ pub(super) fn look(root: &Path) -> Vec<Finding> {
     findings
 }
 
-/// Bellwether did not exist before.
+/// Bellwether did not exist before, so an earlier clock is wrong.
 const EARLIEST: &str = "2025-01-01T00:00:00Z";
 
 fn clock() -> Finding {

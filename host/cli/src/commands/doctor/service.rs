@@ -1,4 +1,4 @@
-//! The unit, the daemon, and the ports that it should hold.
+//! Checks the unit, the daemon, and its ports.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,10 +13,10 @@ use super::finding::{Finding, advice, ok, problem};
 use crate::commands::install::unit_text;
 use crate::output::counted;
 
-/// Where units are, the first one found counts.
+/// The folders of units; the first one found counts.
 const UNITS: [&str; 3] = ["etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"];
 const NAME: &str = "bellwether.service";
-/// A port of this host answers at once, or not at all.
+/// A port of this host answers immediately, or not at all.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
 pub(super) fn look(root: &Path, system: &Path, status: Option<&NodeStatus>) -> Vec<Finding> {
@@ -88,7 +88,7 @@ fn daemon(root: &Path, status: Option<&NodeStatus>) -> Vec<Finding> {
 }
 
 fn ports(root: &Path, daemon_runs: bool) -> Vec<Finding> {
-    // Mistakes are told elsewhere.
+    // Errors are reported elsewhere.
     let Ok(node) = config::read_node(root) else { return Vec::new() };
     let agents = node.agent_checks.iter().map(|agent| ("HAProxy's agent-check", agent.listen));
     let listeners = std::iter::once(("the health endpoint", node.health)).chain(agents);

@@ -26,21 +26,21 @@ use crate::exit::{Exit, Failure};
 
 const SIGNATURE: &str = "SHA256SUMS.minisig";
 const CHECKSUMS: &str = "SHA256SUMS";
-/// The folders that files of a release are in.
+/// The folders of files in a release.
 const FOLDERS: [&str; 3] = ["bin", "share", "system"];
-/// An archive is not larger, and neither is what it unpacks to, in bytes.
+/// The maximum size of an archive, and of its unpacked content, in bytes.
 const MAX_PACKED: u64 = 512 << 20;
 const MAX_UNPACKED: u64 = 1 << 30;
-/// The signature and the checksums are read before anything has been verified.
+/// The maximum size of the signature and the checksums, which are read before anything has been verified.
 const MAX_UNVERIFIED: u64 = 256 << 10;
-/// The longest message about an archive, in bytes.
+/// The maximum length of a message about an archive, in bytes.
 const MAX_MESSAGE: usize = 400;
 
 /// The files of a release, verified.
 #[derive(Debug)]
 pub(super) struct Release {
     pub(super) version: String,
-    /// The architecture of its program, as Rust names it.
+    /// The architecture of its program, in Rust's notation.
     pub(super) arch: String,
     files: BTreeMap<String, Vec<u8>>,
 }
@@ -67,12 +67,12 @@ impl Release {
         String::from_utf8(self.take(path)?).with_context(|| format!("{path} of the archive is not a text"))
     }
 
-    /// How many files it has.
+    /// The number of its files.
     pub(super) fn len(&self) -> usize {
         self.files.len()
     }
 
-    /// Its documents, manual page and completions, by their paths below the prefix.
+    /// Its documents, manual page and completions, by path relative to the prefix.
     pub(super) fn into_shared(self) -> BTreeMap<String, Vec<u8>> {
         self.files.into_iter().filter(|(path, _)| path.starts_with("share/")).collect()
     }
@@ -80,7 +80,7 @@ impl Release {
 
 fn verified(packed: impl BufRead, key: &PublicKey) -> anyhow::Result<Release> {
     let mut archive = Archive::new(GzDecoder::new(packed).take(MAX_UNPACKED));
-    // Raw: an entry has the name of its header. A longer one, read before the signature, could be of any size.
+    // Only the name in the header is used. A longer one, read before the signature, could have any size.
     let entries = archive.entries()?.raw(true);
     let release = release(Files { entries, top: None }, key)?;
     // The signature covers files. Nothing else may be in the archive.
@@ -138,12 +138,12 @@ fn signed(checksums: &str, signature: &str, key: &PublicKey) -> anyhow::Result<(
 /// The files of an archive, one after the other.
 struct Files<'a, R: Read> {
     entries: Entries<'a, R>,
-    /// The folder that all of them are in.
+    /// The top folder of all of them.
     top: Option<String>,
 }
 
 impl<R: Read> Files<'_, R> {
-    /// The next file: its path in the top folder, and what is in it.
+    /// The next file: its path in the top folder, and its content.
     fn next(&mut self, max: u64) -> anyhow::Result<Option<(String, Vec<u8>)>> {
         let Some(mut entry) = self.entries.next().transpose().context("it is damaged")? else {
             return Ok(None);
@@ -162,7 +162,7 @@ impl<R: Read> Files<'_, R> {
         Ok(Some((path.to_owned(), bytes)))
     }
 
-    /// The next file, which has to be this one and a text.
+    /// The next file, which has to be this one and contain text.
     fn text(&mut self, path: &str) -> anyhow::Result<String> {
         match self.next(MAX_UNVERIFIED)? {
             Some((found, bytes)) if found == path => {
@@ -185,7 +185,7 @@ fn only_zeros(from: &mut impl Read) -> io::Result<bool> {
     }
 }
 
-/// What `sha256sum` writes: of each file its digest, by its path.
+/// Parses the format of `sha256sum`: for each file its digest, by path.
 fn parse_checksums(text: &str) -> anyhow::Result<BTreeMap<String, String>> {
     let mut sums = BTreeMap::new();
     for line in text.lines() {
@@ -196,7 +196,7 @@ fn parse_checksums(text: &str) -> anyhow::Result<BTreeMap<String, String>> {
     Ok(sums)
 }
 
-/// One line of what `sha256sum` writes: a path of a release and its digest.
+/// One line in the format of `sha256sum`: a path of a release and its digest.
 pub(super) fn parse_checksum(line: &str) -> anyhow::Result<(&str, String)> {
     let (sum, path) = line.split_once("  ").with_context(|| format!("not a checksum: {line:?}"))?;
     ensure!(sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit()), "not a checksum: {sum:?}");
@@ -204,7 +204,7 @@ pub(super) fn parse_checksum(line: &str) -> anyhow::Result<(&str, String)> {
     Ok((path, sum.to_ascii_lowercase()))
 }
 
-/// Whether this is a path in one of the folders of a release, in its plainest form.
+/// Whether this is a normalised path in one of the folders of a release.
 pub(super) fn is_path(path: &str) -> bool {
     let plain = |name: &str| {
         !matches!(name, "" | "." | "..")
@@ -213,10 +213,10 @@ pub(super) fn is_path(path: &str) -> bool {
     path.split_once('/').is_some_and(|(folder, rest)| FOLDERS.contains(&folder) && rest.split('/').all(plain))
 }
 
-/// The digest of these bytes, as `sha256sum` writes it.
+/// The digest of these bytes, in the format of `sha256sum`.
 pub(super) fn sha256(bytes: &[u8]) -> String {
     digest(&SHA256, bytes).as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing into a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
     })

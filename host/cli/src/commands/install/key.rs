@@ -10,12 +10,12 @@ use minisign_verify::PublicKey;
 use super::place::{Place, open_file};
 use crate::exit::{Exit, Failure};
 
-/// Where the key is that this system trusts.
+/// The path of the key that this system trusts.
 const TRUSTED: &str = "/etc/bellwether/release.pub";
-/// A file with a key is not longer, in bytes.
+/// The maximum size of a file with a key, in bytes.
 const MAX_SIZE: u64 = 8 << 10;
 
-/// The key that was given, as text or as a file; without one, the key that this system trusts.
+/// The given key, as text or as a file; without one, the key that this system trusts.
 pub(super) fn read(given: Option<&str>, place: &Place) -> Result<PublicKey, Failure> {
     let Some(given) = given else { return trusted(place) };
     if let Ok(key) = PublicKey::from_base64(given) {
@@ -28,8 +28,8 @@ pub(super) fn read(given: Option<&str>, place: &Place) -> Result<PublicKey, Fail
     parse(&text, Path::new(given))
 }
 
-/// The key in the configuration. If the daemon runs as another user, that user may own the folder and must not be
-/// able to choose whose programs root installs: the file has to be root's.
+/// The key in the configuration. If the daemon runs as another user, that user may own the folder but must not
+/// choose whose programs root installs: the file has to be root's.
 fn trusted(place: &Place) -> Result<PublicKey, Failure> {
     let path = place.at(Path::new(TRUSTED));
     let opened = open_no_link(&path);
@@ -60,7 +60,7 @@ fn text_of(file: File) -> io::Result<String> {
     Ok(text)
 }
 
-/// `minisign.pub` as it is, or the key alone.
+/// `minisign.pub` unchanged, or only its key.
 fn parse(text: &str, path: &Path) -> Result<PublicKey, Failure> {
     PublicKey::decode(text).or_else(|_| PublicKey::from_base64(text.trim())).map_err(|_| {
         let what = format!("{} has no public key of minisign", path.display());

@@ -1,4 +1,4 @@
-//! One file or folder after the other, put there or taken away; what is there already is looked at first.
+//! Installs and removes single files and folders; existing ones are checked first.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -15,7 +15,7 @@ pub(super) enum Done {
     Made,
     Replaced,
     AsItShouldBe,
-    /// It is not ours to change.
+    /// It does not belong to the installation.
     Kept(&'static str),
     Removed,
     NotThere,
@@ -45,7 +45,7 @@ pub(super) struct Owner {
     pub(super) gid: u32,
 }
 
-/// The system that is installed into.
+/// The system to install into.
 #[derive(Debug)]
 pub(super) struct Place {
     root: PathBuf,
@@ -57,7 +57,7 @@ impl Place {
         Self { root: root.to_owned(), dry }
     }
 
-    /// A path of that system.
+    /// A path in that system.
     pub(super) fn at(&self, path: &Path) -> PathBuf {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
@@ -78,7 +78,8 @@ impl Place {
         }
     }
 
-    /// A file. One that is there, such as a running program, is not written over: the new one takes its name.
+    /// Writes a file. An existing one, such as a running program, is not overwritten: the new file replaces its
+    /// name.
     pub(super) fn put(&self, path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<Done> {
         let to = self.at(path);
         let there = fs::read(&to).ok();
@@ -102,7 +103,7 @@ impl Place {
         Ok(if there.is_some() { Done::Replaced } else { Done::Made })
     }
 
-    /// A file, unless one is there that is neither this one nor ours.
+    /// Writes a file, unless there is one that has another content and does not belong to the installation.
     pub(super) fn put_if(
         &self,
         path: &Path,
@@ -116,7 +117,7 @@ impl Place {
                 let there = fs::read(&to).with_context(|| format!("cannot read {}", to.display()))?;
                 there != bytes && !ours(&there)
             }
-            // Only files are written: a link or a pipe is someone else's. Writing reports a folder.
+            // Only regular files are written: a link or a pipe belongs to someone else. Writing reports a folder.
             Ok(found) => !found.is_dir(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", to.display())),
@@ -124,7 +125,7 @@ impl Place {
         if edited { Ok(Done::Kept("kept: edited")) } else { self.put(path, bytes, mode) }
     }
 
-    /// A folder. One that is there keeps its owner and mode: `doctor` says what is wrong with them.
+    /// Creates a folder. An existing one keeps its owner and mode: `doctor` reports problems with them.
     pub(super) fn folder(&self, path: &Path, mode: u32, owner: Option<Owner>) -> anyhow::Result<Done> {
         let to = self.at(path);
         if to.is_dir() {
@@ -146,7 +147,7 @@ impl Place {
         Ok(Done::Made)
     }
 
-    /// Removes a file.
+    /// Removes a file of the installation.
     pub(super) fn remove(&self, path: &Path) -> anyhow::Result<Done> {
         let path = self.at(path);
         if fs::symlink_metadata(&path).is_err() {
@@ -176,7 +177,7 @@ impl Place {
         }
     }
 
-    /// Removes a link, and nothing that is none.
+    /// Removes a link, but not other files.
     pub(super) fn remove_link(&self, path: &Path) -> anyhow::Result<Done> {
         match fs::symlink_metadata(self.at(path)) {
             Ok(found) if !found.is_symlink() => Ok(Done::Kept("kept: data")),
@@ -184,7 +185,7 @@ impl Place {
         }
     }
 
-    /// Removes a folder if nothing is in it.
+    /// Removes a folder if it is empty.
     pub(super) fn remove_folder(&self, path: &Path) -> anyhow::Result<Done> {
         let path = self.at(path);
         if !path.is_dir() {
@@ -203,7 +204,7 @@ impl Place {
     }
 }
 
-/// Opens a file to read it. Anything else is refused: opening a pipe would wait for a writer.
+/// Opens a file for reading. Anything else is rejected: opening a pipe would wait for a writer.
 pub(super) fn open_file(path: &Path) -> io::Result<File> {
     let file = open_without_waiting(path)?;
     if file.metadata()?.is_file() {
@@ -213,7 +214,7 @@ pub(super) fn open_file(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Makes a folder and those that it is in, with this mode whatever the umask is. Folders that exist keep theirs.
+/// Creates a folder and its parents, with this mode regardless of the umask. Existing folders keep theirs.
 fn make_folders(folder: &Path, mode: u32) -> io::Result<()> {
     let missing: Vec<&Path> =
         folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()).collect();
@@ -249,7 +250,7 @@ mod tests {
         assert_eq!(put("one"), Done::Made);
         assert_eq!(put("one"), Done::AsItShouldBe);
         assert_eq!(put("two"), Done::Replaced);
-        assert_eq!(put("two"), Done::AsItShouldBe, "what is to be there is there, whoever wrote it");
+        assert_eq!(put("two"), Done::AsItShouldBe, "the file has the wanted content, whatever wrote it");
         assert_eq!(put("three"), Done::Kept("kept: edited"), "`two` is not among what is ours");
         assert_eq!(fs::read(&file).unwrap(), b"two");
     }
@@ -291,7 +292,7 @@ mod tests {
         let there = system.path().join("there");
         fs::create_dir(&there).unwrap();
         fs::set_permissions(&there, Permissions::from_mode(0o700)).unwrap();
-        // Any umask that is in use takes a bit of this mode away.
+        // Every usual umask removes a bit of this mode.
         make_folders(&there.join("a/b"), 0o777).unwrap();
         assert_eq!([there.join("a"), there.join("a/b")].map(|folder| mode(&folder)), [0o777; 2]);
         assert_eq!(mode(&there), 0o700, "a folder that exists keeps its mode");

@@ -14,8 +14,8 @@ use super::archive::{is_path, parse_checksum, sha256};
 use super::place::{Done, Place};
 use crate::output::counted;
 
-/// The record, below the prefix; `sha256sum -c` understands it. Where an upgrade was interrupted, a path has two
-/// lines or more: the file is as before or as it was to be.
+/// The record, relative to the prefix, in the format of `sha256sum -c`. After an interrupted upgrade, a path has
+/// two lines or more: the file has its old or its new content.
 const RECORD: &str = "share/doc/bellwether/installed";
 const HEADING: &str =
     "# Written by bellwether install: the files below this prefix, and the folders made for them.\n";
@@ -28,7 +28,7 @@ pub(super) struct Shared<'a> {
     prefix: &'a Path,
 }
 
-/// What a file may contain to be one that was installed, by its path.
+/// The possible contents of an installed file, by path.
 type Digests = BTreeMap<String, BTreeSet<String>>;
 
 #[derive(Debug, Clone, Default)]
@@ -43,7 +43,7 @@ impl<'a> Shared<'a> {
         Self { place, prefix }
     }
 
-    /// Writes these files, and removes what an earlier version had besides. Edited and foreign files are kept.
+    /// Writes these files, and removes others of an earlier version. Edited and foreign files are kept.
     pub(super) fn put(&self, files: &BTreeMap<String, Vec<u8>>) -> anyhow::Result<Steps> {
         let before = self.record()?;
         let mut after = Record { files: Digests::new(), folders: before.folders };
@@ -87,14 +87,14 @@ impl<'a> Shared<'a> {
             return Ok(Vec::new());
         }
         steps.insert(0, (self.row(removed), Done::Removed));
-        // A folder sorts before what is in it.
+        // A folder sorts before its content.
         for folder in record.folders.iter().rev() {
             self.place.remove_folder(&self.prefix.join(folder))?;
         }
         Ok(steps)
     }
 
-    /// How many files were removed, and a row for each that was kept because it differs from what was installed.
+    /// The number of removed files, and a row for each that was kept because it differs from what was installed.
     fn remove_unedited(&self, files: &Digests) -> anyhow::Result<(usize, Steps)> {
         let mut removed = 0;
         let mut kept = Vec::new();
@@ -113,7 +113,7 @@ impl<'a> Shared<'a> {
         self.prefix.join(format!("share ({})", counted(files, "file", "files")))
     }
 
-    /// The folders that this path needs below the prefix and that do not exist.
+    /// The folders below the prefix that this path needs and that do not exist.
     fn missing_folders(&self, path: &str) -> Vec<String> {
         let separators = path.match_indices('/').map(|(index, _)| &path[..index]);
         separators
@@ -195,7 +195,7 @@ mod tests {
         let system = tempfile::tempdir().unwrap();
         let place = Place::new(system.path(), false);
         let shared = Shared::new(&place, Path::new("/usr/local"));
-        // A folder of the system that is empty is not one of ours.
+        // An empty folder of the system is not one of ours.
         fs::create_dir_all(system.path().join("usr/local/share/man")).unwrap();
         let before = below(system.path());
 
@@ -279,7 +279,7 @@ mod tests {
         let [readme, manual] = ["share/doc/bellwether/README.md", "share/man/man1/bellwether.1"];
         let later = "share/zsh/site-functions/_bellwether";
         let at = |path: &str| system.path().join("usr/local").join(path);
-        // The folder in the place of the manual page stays, and what it is in.
+        // The folder in place of the manual page stays, with its parents.
         fs::create_dir_all(at(manual)).unwrap();
         let before = below(system.path());
         fs::remove_dir(at(manual)).unwrap();

@@ -1,4 +1,4 @@
-//! `validate --against-running`: what the files would do to applications that serve.
+//! `validate --against-running`: the effect of the files on applications that are serving.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,18 +30,18 @@ use crate::client::Client;
 use crate::commands::grants::component_bytes;
 use crate::exit::Failure;
 
-/// A checker that is new, or something else than what is in force.
+/// A checker that is new, or differs from the active one.
 pub(super) struct Edit {
     file: String,
     checker: CheckerName,
     is_new: bool,
     on_down: OnDown,
-    /// What one run of it saw; an error says why it cannot be run here.
+    /// The result of one run; an error says why it cannot be run here.
     seen: Result<(Status, String), String>,
 }
 
-/// Compares every file that is right with what the daemon on `running` has in force. Only modules whose
-/// application is up are looked at: there is nothing to be harmed in any other.
+/// Compares every valid file with the active configuration of the daemon on `running`. Only modules whose
+/// application is up are compared: in others nothing can be harmed.
 pub(super) async fn edits(
     report: &RootReport,
     root: &Path,
@@ -53,7 +53,7 @@ pub(super) async fn edits(
     let status: NodeStatus = Client::new(&running).get("/status").await?;
     let mut edits = Vec::new();
     for (file, module) in &report.modules {
-        // Its relative paths mean what they would mean there.
+        // Its relative paths are relative to the daemon's root.
         let path = root.join(config::MODULES_FOLDER).join(file);
         let (Ok(_), Ok(spec)) = (module, config::read_module(&running, &path)) else { continue };
         let up = |module: &&ModuleStatus| module.name == spec.name && module.state == StateName::Up;
@@ -103,7 +103,7 @@ async fn look(
         kept: KeptTable::default(),
         module: module.clone(),
     };
-    // Which processes come from the module's commands is known to its daemon alone.
+    // Only the daemon knows which processes come from the module's commands.
     let process = ProcessSpec { of: Of::Host, ..process.clone() };
     let (sender, mut receiver) = mpsc::channel(1);
     let watching = watch_processes(process, checker.definition.interval, false, context, sender);
@@ -116,7 +116,7 @@ async fn look(
         .ok_or_else(|| "a look at the processes gave no answer".to_owned())
 }
 
-/// What the daemon has written down of what it keeps.
+/// The daemon's record of kept processes.
 fn kept(module: &ModuleName, command: &CommandName, running: &Path) -> Result<(Status, String), String> {
     let path = running.join("state").join("kept.json");
     let list = fs::read(&path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
@@ -139,7 +139,7 @@ async fn run(
     sandbox: &Sandbox,
 ) -> Result<(Status, String), String> {
     let name = &component.component;
-    // One that is dropped in beside the files comes before one that the daemon has.
+    // A component beside the files takes precedence over one of the daemon.
     let dropped_in = |root: &&Path| root.join("checkers").join(format!("{name}.wasm")).is_file();
     let root = roots.into_iter().find(|root| dropped_in(root)).unwrap_or(roots[0]);
     let bytes = component_bytes(root, ComponentKind::Checker, name);
@@ -163,7 +163,7 @@ async fn run(
 }
 
 impl Edit {
-    /// Whether it would take the module down, were it not for its probation.
+    /// Whether it would take the module down, except for its probation.
     pub(super) fn harms(&self) -> bool {
         matches!(self.seen, Ok((Status::Fail, _)))
     }

@@ -1,4 +1,4 @@
-//! What checkers see and what they do not, where the file does not make it plain.
+//! Advice about what checkers detect, where the file does not make it obvious.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use bellwether_os::process::kept_table::KeptTable;
 use bellwether_os::process::table::ProcessTable;
 use serde_json::Value;
 
-/// So many processes are named.
+/// The maximum number of processes that are named.
 const NAMED: usize = 3;
 
-/// A sentence for each checker that sees less, or others, than one may think.
+/// A sentence for each checker that detects less than its settings suggest, or matches other processes.
 pub(super) async fn notes(report: &RootReport) -> Vec<String> {
     let table = ProcessTable::default();
     let mut notes = Vec::new();
@@ -31,7 +31,7 @@ pub(super) async fn notes(report: &RootReport) -> Vec<String> {
     notes
 }
 
-/// The system takes connections in the place of a service that does nothing.
+/// The system accepts connections in place of a service that does nothing.
 fn of_tcp(component: &ComponentSpec) -> Option<String> {
     let config = &component.config;
     let given = |key: &str| config.get(key).is_some();
@@ -52,7 +52,7 @@ fn of_tcp(component: &ComponentSpec) -> Option<String> {
     Some(format!("`tcp` without `expect` {sees}: add `send`, and `expect` with the answer"))
 }
 
-/// Which processes of the host match, for a checker of the application that finds them by what they are.
+/// The matching processes of the host, for a checker of the application that finds them by their properties.
 async fn of_processes(
     module: &ModuleSpec,
     checker: &CheckerSpec,

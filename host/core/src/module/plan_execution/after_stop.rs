@@ -1,8 +1,8 @@
-//! What comes after a stop, and after one that does not work.
+//! What follows a stop, and a stop that fails.
 //!
-//! A plan is whatever a restart script says. One without steps, or one whose steps
-//! all went on after they had failed, has stopped nothing. So the host looks once
-//! a plan to stop is done, and what still runs makes the stop a failed one.
+//! A plan is the free choice of a restart script. One without steps, or one whose steps all continued after a
+//! failure, has stopped nothing. Therefore the host checks the processes after a plan to stop, and if something
+//! still runs, the stop has failed.
 
 use std::time::Duration;
 
@@ -13,17 +13,18 @@ use crate::record::RecordKind;
 
 use super::{HANG_TIME, KILL_TIME, PlanExecution, Progress, Stage, Surroundings};
 
-/// What has been told to end may always take so long.
+/// The shortest time limit for processes that were asked to exit.
 const LEAST: Duration = Duration::from_secs(10);
-/// What nothing has told to end ends by itself within this, as what a dead application leaves often does, or not at all.
+/// Processes that were not asked to exit do so within this time, as leftovers of a dead application often do, or
+/// not at all.
 const UNTOLD: Duration = Duration::from_secs(2);
-/// The host has so much longer to answer than what it looks at has to end.
+/// The host gets this much more time to answer than the processes have to end.
 pub(super) const SPARE: Duration = Duration::from_secs(5);
-/// The look in words, as a step.
-pub(super) const LOOK: &str = "look whether the application has ended";
+/// The check in words, as a step.
+pub(super) const LOOK: &str = "check whether the application has ended";
 
 impl PlanExecution {
-    /// The plan of the last frame is done. Has it stopped the application?
+    /// The plan of the last frame is done: check whether it has stopped the application.
     pub(super) fn look(&mut self, around: &Surroundings<'_>, out: &mut Outbox<'_>) {
         let hangs = self.hangs;
         let Some(frame) = self.frames.last_mut() else { return };
@@ -35,14 +36,14 @@ impl PlanExecution {
             Stage::Asking { .. } | Stage::Killing { .. } | Stage::Looking { .. } => (String::new(), 0, LEAST),
         };
         let within = if hangs && frame.occasion == Occasion::Stop { HANG_TIME } else { within };
-        // Late answers to its steps are no answers to this.
+        // Late answers to its steps are not answers to this.
         frame.attempt = out.next_attempt();
         frame.stage = Stage::Looking { plan, steps, within, until: out.now + within + SPARE };
         let (module, attempt) = (around.module.clone(), frame.attempt);
         out.push(Action::LookStopped { module, attempt, within });
     }
 
-    /// The host has looked.
+    /// The host has checked.
     pub(super) fn looked(
         &mut self,
         result: Result<String, StepError>,
@@ -116,9 +117,8 @@ impl PlanExecution {
     }
 }
 
-/// How long what a plan has told to end may take. A command that asks the application to end returns
-/// at once, and a signal is sent in an instant: the time that was declared for them is the time for
-/// the end that they ask for.
+/// The time limit for processes that a plan has asked to exit. A command that asks the application to exit returns
+/// immediately, and a signal is sent in an instant: their declared times are for the exit that they request.
 fn ends_within(plan: &Plan, kept_ends_within: Duration) -> Duration {
     if plan.steps.is_empty() {
         return UNTOLD;

@@ -1,4 +1,4 @@
-//! A step that the host carries out later: what the last run has left has to end first.
+//! A step that the host carries out later, because leftovers of the last run have to end first.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use crate::record::RecordKind;
 use super::{PlanExecution, Progress, Stage, Surroundings};
 
 impl PlanExecution {
-    /// The host carries the step out later, at most after `within`; the time of the step begins then.
-    /// Once for each step, so that every plan ends. Late and foreign news change nothing.
+    /// The host carries out the step later, after `within` at most; the time limit of the step begins then. Once
+    /// for each step, so that every plan ends. Late and unrelated reports are ignored.
     pub(in crate::module) fn delay(
         &mut self,
         (attempt, step): (AttemptId, usize),
@@ -35,7 +35,7 @@ impl PlanExecution {
     }
 }
 
-/// The steps, and what the one at work is delayed by.
+/// The steps, and the delay of the one in progress.
 pub(super) fn in_words(steps: &[Step], at_work: usize, delay: Option<&str>) -> Vec<String> {
     let in_words = |(index, step): (usize, &Step)| match delay.filter(|_| index == at_work) {
         Some(reason) => format!("{}: {reason}", step.action),

@@ -1,4 +1,4 @@
-//! Checkers that cannot tell any more.
+//! Checkers that can no longer determine their status.
 
 use crate::observation::Status;
 use crate::policy::OnDown;
@@ -15,7 +15,7 @@ fn told(world: &World, name: &str) -> usize {
     world.records().iter().filter(|record| of_it(&record.kind)).count()
 }
 
-/// So many unknowns at the usual pace.
+/// This many unknown results at the usual interval.
 fn cannot_tell(world: &mut World, name: &str, runs: usize) {
     for _ in 0..runs {
         world.pass_time(SECOND * 5);
@@ -23,7 +23,7 @@ fn cannot_tell(world: &mut World, name: &str, runs: usize) {
     }
 }
 
-/// Up, with a checker that could never tell.
+/// Up, with a checker whose results were always unknown.
 fn with_a_broken_one() -> World {
     let mut world = World::new().process("app").component("page", OnDown::Restart).load();
     world.see("app", Status::Pass);

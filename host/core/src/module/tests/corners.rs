@@ -1,5 +1,5 @@
-//! What goes wrong only when two things meet: a restart of the daemon, a
-//! suspension, a file that comes back, a verdict that is old.
+//! Bugs that need two conditions at once: a restart of the daemon, a suspension, a file that comes back, an old
+//! verdict.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn a_checker_that_is_begun_anew_and_then_not_needed_is_told_to_end() {
     world.see("database", Status::Fail);
     world.see("app", Status::Pass);
     assert_eq!(world.state(), StateName::Stopping);
-    assert!(!world.watched().iter().any(|name| name.as_str() == "page"), "nobody told it to end");
+    assert!(!world.watched().iter().any(|name| name.as_str() == "page"), "no command has ended it");
 }
 
 #[test]
@@ -278,14 +278,14 @@ fn a_start_that_the_node_cannot_afford_is_tried_again_for_ever_and_not_counted()
     for _ in 0..50 {
         world.serve_plans_until(|world| matches!(world.step_at_work(), Some((_, _, StepAction::Keep(_)))));
         let (attempt, ..) = world.step_at_work().unwrap();
-        // Of another attempt, it says nothing about this one.
+        // An answer of another attempt says nothing about this one.
         world.tell(Event::Starved { module: module(), attempt: AttemptId::default() });
         world.tell(Event::Starved { module: module(), attempt });
         world.step_failed("the disk is full");
         assert_eq!((world.state(), world.view().restarts), (StateName::Backoff, before));
-        assert!(world.told("not counted: this node lacks what a start needs"));
+        assert!(world.told("not counted: this node lacks resources for a start"));
     }
-    // One that fails for a reason of its own is counted as ever.
+    // A failure with a cause of its own is counted as usual.
     world.serve_plans_until(|world| matches!(world.step_at_work(), Some((_, _, StepAction::Keep(_)))));
     world.step_failed("no such port");
     assert_eq!(world.view().restarts, before + 1);

@@ -1,4 +1,4 @@
-//! What a person decided by, and whether it still stands.
+//! The state that a user decided on, and whether it is still valid.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn moved(world: &World, seen: u64) -> Option<DeniedReason> {
     permission.expect("there is such a module").denial()
 }
 
-/// The same world, again and again, one for each command.
+/// The same world, repeatedly, one for each command.
 type Build = fn() -> World;
 
 fn stopped() -> World {

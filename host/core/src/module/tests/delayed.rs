@@ -1,4 +1,4 @@
-//! A step that waits for what the last run of its command has left.
+//! A step that waits for leftovers of the last run of its command.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::world::{World, module};
 const LEFT: &str = "waiting for 1 process of the last run: postgres 4711";
 const WITHIN: Duration = Duration::from_secs(14);
 
-/// Its application has died, and the step that keeps it anew is at work.
+/// Its application has died, and the step that starts it again is in progress.
 fn restarting() -> World {
     let mut world = World::up();
     world.see("app", Status::Fail);

@@ -23,7 +23,7 @@ fn a_drain_lasts_as_long_as_those_need_that_ask_and_less_when_the_daemon_ends() 
     assert_eq!((view.drain, view.probed_every), (Duration::from_secs(60), Some(Duration::from_secs(10))));
     world.command(Command::Restart);
     assert_eq!(world.state(), StateName::Draining);
-    // What is noticed meanwhile changes nothing any more.
+    // Probes that are noticed in the meantime have no effect any more.
     probed(&mut world, None);
     world.pass_time(Duration::from_secs(59));
     assert_eq!(world.state(), StateName::Draining);

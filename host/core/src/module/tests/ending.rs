@@ -1,4 +1,4 @@
-//! The daemon ends: what becomes of the application.
+//! The shutdown of the daemon: what happens to the application.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The daemon is restarted while the application serves: nobody is told otherwise.
+//! The daemon is restarted while the application serves: load balancers see no change.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ fn up() -> World {
     world
 }
 
-/// As long as nothing is known, nothing is said: [`Snapshot::looking`](crate::snapshot::Snapshot).
+/// As long as nothing is known, nothing is answered: [`Snapshot::looking`](crate::snapshot::Snapshot).
 fn looks(world: &World) -> bool {
     world.snapshot().looking.iter().any(|module| module.as_str() == "web")
 }
@@ -47,7 +47,7 @@ fn an_application_that_is_found_again_is_ready_before_its_checkers_have_run() {
     assert!(!looks(&world));
     assert_eq!((world.state(), world.ready()), (StateName::Up, true));
     assert!(world.view().reason.contains("was found again"), "{}", world.view().reason);
-    // They are run at once, and speak for themselves from then on.
+    // They are run immediately, and their own results count from then on.
     world.see("page", Status::Pass);
     world.see("disk", Status::Pass);
     assert_eq!(world.view().reason, "the application serves: every checker is up");
@@ -74,12 +74,12 @@ fn what_a_checker_sees_counts_at_once() {
 
 #[test]
 fn an_application_that_died_or_is_another_one_is_not_ready() {
-    // It died.
+    // It has died.
     let mut world = up();
     world.kill_daemon();
     world.see("app", Status::Fail);
     assert!(!looks(&world) && !world.ready());
-    // Another one has been started since, with another id or with the same.
+    // Another one has been started since, with another id or with the same one.
     for pid in [ANOTHER, APPLICATION] {
         let mut world = up();
         world.kill_daemon();
@@ -149,14 +149,14 @@ fn what_was_not_ready_is_not_taken_for_ready() {
     world.kill_daemon();
     world.see_process("app", APPLICATION, Duration::from_secs(130));
     assert!(!world.ready());
-    // A checker may be new that an earlier version has not written down: it has not been asked yet.
+    // A checker may be new that an earlier version has not stored: it has not run yet.
     let mut world = up();
     let memory = ModuleMemory { checkers: None, ..world.memory().clone() };
     world = world.remembering(memory);
     world.kill_daemon_with(|world| world.component("licence", OnDown::Stop));
     world.see_process("app", APPLICATION, Duration::from_secs(120));
     assert!(!world.ready());
-    // Nobody watched it for too long, or the machine has started anew.
+    // It was not monitored for too long, or the machine has been rebooted.
     let mut world = up();
     world.watched_since_now();
     world.kill_daemon();
@@ -203,7 +203,7 @@ fn what_is_suspended_or_stopped_stays_so() {
     assert!(!looks(&world));
 }
 
-/// What was told since that record but verdicts and the beginning of the daemon.
+/// The records since then, without verdicts and the start of the daemon.
 fn told(world: &World, from: usize) -> Vec<String> {
     let told = |kind: &RecordKind| match kind {
         RecordKind::Daemon { .. } | RecordKind::Verdict { .. } => None,
@@ -227,7 +227,7 @@ fn that_it_was_found_again_is_told_and_no_change_of_state() {
     world.see_process("app", APPLICATION, Duration::from_secs(3 * 3600));
     world.see("page", Status::Pass);
     world.see("disk", Status::Pass);
-    let words = "decided to leave it running: the application was found again (pid 100, running for 3h), and serves on";
+    let words = "decided to leave it running: the application was found again (pid 100, running for 3h)and keeps serving";
     assert_eq!(told(&world, before), [words]);
     assert_eq!((world.occasion(), world.view().restarts), (None, 0));
 }
@@ -285,11 +285,11 @@ fn an_edited_checker_of_processes_is_evidence_only_of_what_it_sees() {
         assert!(checker(&world, "app").on_probation);
         world
     };
-    // The process that was there.
+    // The process that existed before.
     let mut world = edited();
     world.see_process("app", APPLICATION, Duration::from_secs(120));
     assert_eq!((world.state(), world.ready()), (StateName::Up, true));
-    // It sees none: the others tell.
+    // It sees no process: the others tell.
     let mut world = edited();
     world.see("app", Status::Fail);
     world.see("page", Status::Pass);

@@ -1,4 +1,4 @@
-//! An application that gives no answer is not asked politely for long.
+//! An application that does not answer gets only a short time to exit by itself.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn app() -> Target {
     Target::Command("start".parse().unwrap())
 }
 
-/// How long the polite part of a restart takes until it is forced.
+/// How long the polite part of a restart takes until the stop is forced.
 fn polite_time(hangs: bool) -> Duration {
     let mut world = World::up();
     page_fails(&mut world, hangs);
@@ -42,7 +42,7 @@ fn what_hangs_is_forced_soon_and_what_answers_wrongly_gets_its_time() {
     assert_eq!(polite_time(false), SECOND * 10);
 }
 
-/// A restart by two signals, the second of which has to work, and a program that may fail before the start.
+/// A restart with two signals, the second of which must succeed, and a program that may fail before the start.
 fn by_two_signals(hangs: bool) -> Vec<Duration> {
     let mut world = World::up();
     page_fails(&mut world, hangs);
@@ -61,7 +61,7 @@ fn by_two_signals(hangs: bool) -> Vec<Duration> {
     vec![first_signal, time_of_step(&mut world, 4)]
 }
 
-/// How long the step that is carried out, which is of this number, may take.
+/// The time limit of the step in progress, which has this number.
 fn time_of_step(world: &mut World, number: usize) -> Duration {
     let is_carried_out = |world: &World| world.step_at_work().is_some_and(|(_, step, _)| step == number);
     assert!(is_carried_out(world), "{:?}", world.step_at_work());
@@ -88,7 +88,7 @@ fn what_a_hang_leaves_behind_is_cleared_away_as_soon() {
     world.plan(vec![run("stop", OnFailure::Fail)]);
     world.pass_time(SECOND * 2);
     assert!(matches!(world.occasion(), Some(Occasion::ForcedStop(_))));
-    // By force it takes as long as it takes.
+    // A forced stop takes as long as it takes.
     world.plan(vec![step(StepAction::AwaitExit(app()))]);
     world.pass_time(SECOND * 9);
     assert!(!world.killing());

@@ -1,4 +1,4 @@
-//! The daemon is killed, and another goes on.
+//! The daemon is killed, and another one continues.
 
 use std::time::Duration;
 
@@ -119,7 +119,7 @@ fn no_clock_makes_a_suspension_for_a_time_last_longer_than_one_may() {
     assert_eq!(until(Some(Moment::NEVER)), Some(latest));
     assert_eq!(until(Some(latest)), Some(latest));
     assert_eq!(until(Some(Moment::from_micros(1))), Some(Moment::from_micros(1)));
-    assert_eq!(until(None), None, "until somebody resumes it");
+    assert_eq!(until(None), None, "until it is resumed");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What holds whatever happens, checked against a simpler model.
+//! Invariants under any events, checked against a simpler model.
 
 use std::time::Duration;
 
@@ -119,7 +119,7 @@ fn happen(world: &mut World, happening: &Happening) {
     }
 }
 
-/// The arrows of the diagram.
+/// Whether the diagram has an arrow for this transition.
 fn is_an_arrow(from: StateName, to: StateName) -> bool {
     use StateName::{Backoff, Draining, Failed, Restarting, Starting, Stopped, Stopping, Up, Waiting};
     match to {
@@ -159,13 +159,13 @@ fn check_journal(world: &World) {
         match &record.kind {
             RecordKind::State { from, to, .. } => {
                 assert!(state.is_none_or(|state| state == *from), "a change of state is missing");
-                // What was up when another daemon knew it is looked at before it is told of.
+                // An application that was up under another daemon is checked before it is recorded.
                 let looked = state.is_none() && *from == StateName::Up;
                 let looked = looked && matches!(to, StateName::Starting | StateName::Waiting);
                 assert!(looked || is_an_arrow(*from, *to), "{from} → {to} is not in the diagram");
                 state = Some(*to);
             }
-            // Another daemon: it looks how things are, or goes on.
+            // Another daemon: it checks the state, or continues.
             RecordKind::Daemon { .. } => state = None,
             _ => {}
         }
@@ -173,8 +173,7 @@ fn check_journal(world: &World) {
     assert!(state.is_none_or(|state| state == world.state()));
 }
 
-/// The budget, by counting decisions in the journal: a person's command that was
-/// carried out, and nothing else, begins the count anew.
+/// The budget, by counting decisions in the journal: only a user's command that was carried out resets the count.
 fn check_budget(world: &World, allowed: u32) {
     let window = Duration::from_secs(3600);
     let mut taken: Vec<Moment> = Vec::new();
@@ -195,7 +194,7 @@ fn check_budget(world: &World, allowed: u32) {
     }
 }
 
-/// Nobody answers any more: only time passes.
+/// No more answers come: only time passes.
 fn deadlines_until(world: &mut World, done: impl Fn(&World) -> bool) -> bool {
     for _ in 0..400 {
         if done(world) {
@@ -289,7 +288,7 @@ proptest! {
             _ => prop_assert_eq!(is.state, StateName::Starting),
         }
         if is.state != StateName::Starting {
-            // The step that was at work is begun again, and nothing before it.
+            // The step in progress is repeated, and nothing before it.
             let step = |step: Option<(_, usize, StepAction)>| step.map(|(_, index, action)| (index, action));
             prop_assert_eq!(step(world.step_at_work()), step(at_work));
         }
@@ -312,12 +311,12 @@ proptest! {
         let records = decided(world.records());
         let lines = world.lines().to_vec();
         prop_assert_eq!(&decided(&replayed(&lines, lines.len())), &records);
-        // Half-way through it goes on from a checkpoint, which went through a file.
+        // Half-way through it continues from a checkpoint, which was stored in a file.
         prop_assert_eq!(&decided(&replayed(&lines, cut)), &records);
     }
 }
 
-/// Records without the evidence in them: of what only repeats, the number is kept.
+/// Records without their evidence: only the number of repetitions is kept.
 fn decided(records: &[Record]) -> Vec<Record> {
     let mut records = records.to_vec();
     for record in &mut records {

@@ -1,4 +1,4 @@
-//! After every stop the host looks whether the application has ended.
+//! After every stop the host checks whether the application has ended.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::shutdown::{Shutdown, at_rest};
 
 const RUNS: &str = "`start` still runs (pid 7)";
 
-/// Being stopped, by a plan that has been asked for, and does not end of it.
+/// In the middle of a stop, by a plan that was requested, which does not end it.
 fn stopping() -> World {
     let mut world = World::up().draining_for(Duration::ZERO);
     world.lives_on(Some(RUNS));
@@ -37,7 +37,7 @@ fn a_plan_that_stops_nothing_is_followed_by_a_forced_stop() {
         assert_eq!(world.state(), StateName::Stopping, "of {count} steps");
         let Some(Occasion::ForcedStop(Some(failure))) = world.occasion() else { panic!("no forced stop") };
         assert_eq!((failure.step, failure.reason.as_str()), (count, RUNS));
-        assert!(world.told("look whether the application has ended: failed: `start` still runs"));
+        assert!(world.told("check whether the application has ended: failed: `start` still runs"));
         world.lives_on(None);
         world.plan(vec![run("forced-stop", OnFailure::Fail)]);
         world.step_ok();
@@ -104,7 +104,7 @@ fn in_the_background() -> World {
     world.load_up()
 }
 
-/// The plan to stop does nothing, there is none for a forced stop, and the application lives on.
+/// The plan to stop does nothing, there is none for a forced stop, and the application is still running.
 fn stop_in_vain(world: &mut World) {
     world.lives_on(Some(RUNS));
     world.plan(Vec::new());
@@ -176,7 +176,7 @@ fn one_that_cannot_be_stopped_with_the_daemon_is_left_to_the_next_one() {
     assert_eq!(world.state(), StateName::Starting, "it looks how it is");
 }
 
-/// So long the host is to wait for the end of what the last plan has told to end.
+/// How long the host has to wait for the exits that the last plan has requested.
 fn wait(world: &World) -> Duration {
     let mut looks = world.actions().iter().filter_map(|action| match action {
         Action::LookStopped { within, .. } => Some(*within),
@@ -203,7 +203,7 @@ fn the_end_may_take_as_long_as_what_has_asked_for_it() {
         world.host_is_blind();
         world.step_ok();
         assert_eq!(wait(&world), seconds(expected), "{kept:?} {stop}");
-        // The next daemon looks for as long.
+        // The next daemon waits equally long.
         world.kill_daemon();
         assert_eq!(wait(&world), seconds(expected), "{kept:?} {stop}");
         world.pass_time(seconds(expected + 4));

@@ -1,4 +1,4 @@
-//! A checker that goes down while a prerequisite is away.
+//! A checker that goes down while a prerequisite is unavailable.
 
 use super::SECOND;
 use super::world::{World, keep};

@@ -1,4 +1,4 @@
-//! Checkers that are added or changed while the application serves.
+//! Checkers that are added or changed while the application is serving.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn add(world: &mut World, name: &str, on_down: OnDown, kind: CheckerKind) {
     });
 }
 
-/// What `page` observes is something else from now on.
+/// From now on `page` observes something else.
 fn change(world: &mut World) {
     world.redefine(|policy| policy.checkers.get_mut("page").unwrap().definition += 1);
 }
@@ -32,7 +32,7 @@ fn checker(world: &World, name: &str) -> CheckerView {
     world.view().checkers.into_iter().find(|checker| checker.name.as_str() == name).unwrap()
 }
 
-/// It fails far more often than its thresholds ask for.
+/// It fails far more often than its thresholds require.
 fn fails(world: &mut World, name: &str) {
     for _ in 0..10 {
         world.see(name, Status::Fail);
@@ -97,7 +97,7 @@ fn what_is_changed_is_on_probation_and_the_node_stays_where_it_was() {
     change(&mut world);
     fails(&mut world, "page");
     serves(&world);
-    // Mended, and then wrong once more: it goes on.
+    // Corrected, and then wrong again: the probation continues.
     change(&mut world);
     fails(&mut world, "page");
     serves(&world);
@@ -113,7 +113,7 @@ fn an_application_that_only_a_changed_checker_looks_at_serves_as_before() {
     change(&mut world);
     fails(&mut world, "page");
     serves(&world);
-    // What was known before the edit is worth nothing for another application.
+    // Results from before the edit are worthless for another application.
     world.command(Command::Restart);
     world.pass_time(Duration::from_secs(15));
     world.plan(vec![keep("start")]);
@@ -140,7 +140,7 @@ fn thresholds_are_no_edit_and_what_follows_is_one() {
         });
         assert_eq!(checker(&world, "page").on_probation, probation, "{edit}");
     }
-    // One that notifies harms nothing, and what it sees is told.
+    // One that only notifies does no harm, and its results are reported.
     let mut world = World::up();
     add(&mut world, "disk", OnDown::Notify, CheckerKind::Component);
     world.see("disk", Status::Fail);

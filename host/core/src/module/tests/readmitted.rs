@@ -1,4 +1,4 @@
-//! A drain that was announced to a load balancer is taken back, and nothing else is.
+//! A drain that was announced to a load balancer is cancelled, and nothing else is.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::world::{World, keep};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Stopped by a person after its drain.
+/// Stopped by a user after its drain.
 fn stopped() -> World {
     let mut world = World::up();
     world.command(Command::Stop);
@@ -106,7 +106,7 @@ fn also_after_its_file_was_away() {
     assert_eq!((world.view().readmit_until, world.snapshot().readmit_until), (until, until));
 }
 
-/// An earlier version did not write down what it announced, or what was written is lost.
+/// An earlier version did not store what it announced, or the stored state is lost.
 #[test]
 fn a_daemon_that_does_not_know_what_was_announced_takes_it_back() {
     let mut world = World::up();

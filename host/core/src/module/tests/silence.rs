@@ -1,4 +1,4 @@
-//! A checker of which nothing is heard any more.
+//! A checker whose observations are missing.
 
 use std::time::Duration;
 
@@ -39,11 +39,11 @@ fn its_verdict_is_given_up_and_it_is_begun_anew() {
     world.pass_time(PATIENCE / 2);
     let (held, said) = verdict(&world, "page");
     assert_eq!((held, said.as_str()), (Verdict::Up, "the checker has not answered for 10s"));
-    assert_ne!(world.generation("page"), before, "whoever ran it is replaced");
+    assert_ne!(world.generation("page"), before, "the process that ran it is replaced");
     assert!(verdict(&world, "disk").1.contains("pass"), "the other one has answered");
     world.pass_time(Duration::from_secs(3));
     assert_eq!(verdict(&world, "page").0, Verdict::Undecided);
-    assert_eq!((world.state(), world.occasion()), (StateName::Up, None), "nobody restarts anything for that");
+    assert_eq!((world.state(), world.occasion()), (StateName::Up, None), "it does not cause a restart");
     world.see("page", Status::Pass);
     world.see("disk", Status::Pass);
     assert_eq!((verdict(&world, "page").0, world.ready()), (Verdict::Up, true));
@@ -89,7 +89,7 @@ fn the_next_run_is_known_while_it_answers() {
     let interval = Some(Duration::from_secs(5));
     assert_eq!(next(&world), interval);
     world.pass_time(PATIENCE);
-    assert_eq!(next(&world), None, "whoever is silent says nothing of it");
+    assert_eq!(next(&world), None, "a silent checker has no next run");
     world.see("page", Status::Pass);
     assert_eq!(next(&world), interval);
 }

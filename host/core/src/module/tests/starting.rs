@@ -1,4 +1,4 @@
-//! A start is not judged before it could succeed, and ends when it cannot.
+//! A start does not fail before it could succeed, and ends when it cannot.
 
 use std::time::Duration;
 
@@ -276,7 +276,7 @@ fn a_start_that_fails_is_tried_for_long_with_growing_waits_and_not_counted() {
     let waited = world.now().since(began);
     assert!(waited >= SECOND * 600 && waited < SECOND * 670, "{waited:?}");
     assert!((20..50).contains(&tries), "{tries}");
-    assert!(world.told("not counted: what does not stay up is tried for 10m"));
+    assert!(world.told("not counted: an application that does not stay up is retried for 10m"));
     assert!(world.told("it has failed 20 times in a row, for"));
 }
 

@@ -1,4 +1,4 @@
-//! What became of an application while nothing watched it.
+//! An application that changed while it was not monitored.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ fn a_death_while_no_daemon_ran_is_an_incident_and_one_counted_restart() {
     assert_eq!(world.memory().incidents.len(), 1, "restart scripts are told from here on");
     assert_eq!(world.view().restarts, 1);
     assert_eq!(story(&world, before), ["incident of app", "up → restarting"]);
-    // The next daemon goes on with the restart, and counts nothing twice.
+    // The next daemon continues the restart, and counts nothing twice.
     world.kill_daemon();
     world.plan(vec![keep("start")]);
     world.step_ok();

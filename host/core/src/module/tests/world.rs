@@ -1,4 +1,4 @@
-//! A world around one module, in which time passes when a test says so.
+//! A simulated world around one module, in which the test controls the time.
 
 mod daemon;
 mod host;
@@ -34,9 +34,9 @@ pub(super) struct World {
     asked: Option<(AttemptId, PlanRequest)>,
     step: Option<(AttemptId, usize, StepAction)>,
     kill: Option<AttemptId>,
-    /// What the host sees of a stopped application that has not ended.
+    /// The processes of a stopped application that have not ended, as the host reports them.
     alive: Option<String>,
-    /// The host looks, and does not come back.
+    /// The host's check does not return.
     blind: bool,
     answers: Vec<CommandOutcome>,
     records: Vec<Record>,
@@ -107,7 +107,7 @@ impl World {
                 Action::Answer { outcome, .. } => self.answers.push(outcome.clone()),
             }
         }
-        // The host looks at once.
+        // The host checks immediately.
         if self.blind {
             looks.clear();
         }
@@ -137,7 +137,7 @@ impl World {
         self.last_actions = seen;
     }
 
-    /// Time passes, and nobody wakes the core: the machine was suspended.
+    /// Time passes without a call of the core: the machine was suspended.
     pub(super) fn sleep(&mut self, duration: Duration) {
         self.now = self.now + duration;
         self.tell(Event::Tick);
@@ -179,12 +179,12 @@ impl World {
         self.watches.get(checker).copied().unwrap_or_else(|| panic!("`{checker}` is not watched"))
     }
 
-    /// What the plan that is being asked for is for.
+    /// The occasion of the plan that is being requested.
     pub(super) fn occasion(&self) -> Option<Occasion> {
         self.asked.as_ref().map(|(_, request)| request.occasion.clone())
     }
 
-    /// What the script is told of earlier incidents.
+    /// The earlier incidents in the request to the script.
     pub(super) fn history(&self) -> Vec<crate::plan::Incident> {
         self.asked.as_ref().map(|(_, request)| request.history.clone()).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! What holds whatever happens, checked against what a look at the whole history says.
+//! Invariants, checked against the whole history.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
-/// The history as it was: when each checker went down or up, and nothing else.
+/// The actual history: when each checker went down or up, and nothing else.
 #[derive(Default)]
 struct History {
     turns: Vec<(Moment, usize, bool)>,
@@ -89,7 +89,7 @@ proptest! {
         let mut world = World::new(policy(&Topic::ALL));
         let history = run(&mut world, &happenings);
         world.broken = false;
-        // The longest wait for a try, then all calm.
+        // The longest delay of an attempt, then the time until everything is calm.
         world.passes(300 + 300 + 300);
         let any_down = (0..CHECKERS.len()).any(|index| history.is_down(index) == Some(true));
         for (index, checker) in CHECKERS.iter().enumerate() {
@@ -99,7 +99,7 @@ proptest! {
                 let true_word = matches!(item.state, ItemState::Lasts | ItemState::Flapping);
                 prop_assert!(true_word, "{} is {:?}", checker, item.state);
             } else if any_down {
-                // The end of the others is told with the next news, or the end of all.
+                // The end of the others is sent with the next notification, or the end of all.
             } else {
                 prop_assert_eq!(item.state, ItemState::Over, "{}", checker);
             }
@@ -124,8 +124,8 @@ proptest! {
             let told = world.arrived().find(|(_, told)| told.items.iter().any(|i| i.about == *checker));
             prop_assert!(told.is_some_and(|(at, _)| at <= in_time), "{}", checker);
         }
-        // Within one calm, each thing begins at most twice and ends at most twice for those who
-        // are told, whatever it does.
+        // Within one calm period, each alert begins at most twice and ends at most twice for the recipients,
+        // whatever it does.
         let moments: Vec<Moment> = world.arrived().map(|(at, _)| at).collect();
         for (index, begin) in moments.iter().enumerate() {
             let within = moments[index..].iter().filter(|at| at.since(*begin).as_secs() < 300).count();

@@ -1,4 +1,4 @@
-//! What holds whatever happens, checked against a model that knows only what lies on the disk.
+//! Invariants, checked against a model that knows only the files on the disk.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ fn component(only_good: bool) -> impl Strategy<Value = Component> {
     let takes = prop_oneof![2 => Just(None), 1 => (0_u8..2).prop_map(Some)];
     (1_u32..40, behaviour, takes, prop::bool::weighted(0.3)).prop_map(
         move |(number, behaviour, takes, asks)| {
-            // What is the same version behaves the same.
+            // Equal versions behave the same.
             let all = Component { number, behaviour, takes, asks };
             if only_good { well(number) } else { Component { number: number * 1000 + tag(all), ..all } }
         },
@@ -101,7 +101,7 @@ fn happen(world: &mut World, happening: &Happening) {
 }
 
 /// A world in which these things have happened, the first of them before the start, and which has come to rest
-/// since. That nothing becomes active that must not, the world checks by itself.
+/// since. The world itself checks that nothing becomes active that must not.
 fn at_rest(before: &[Happening], happenings: &[Happening]) -> World {
     let mut world = World::new();
     for happening in before {
@@ -119,12 +119,12 @@ fn at_rest(before: &[Happening], happenings: &[Happening]) -> World {
     while world.tasks() > 0 {
         world.finish(0);
     }
-    // Until also those files are taken for removed that vanished all at once.
+    // Until even files that disappeared all at once count as removed.
     world.pass(Duration::from_secs(660));
     world
 }
 
-/// The model: a file that lies there is active, or it is shown why not; one that does not is neither.
+/// The model: a file that exists is active, or it is shown why not; one that does not exist is neither.
 fn agrees_with_the_disk(world: &World) -> Result<(), TestCaseError> {
     let files = world.files();
     for file in &files {

@@ -1,4 +1,4 @@
-//! What comes late, twice, or in another order than it was asked for.
+//! Results that come late, twice, or in another order than requested.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn with_two_that_wait() -> World {
     world
 }
 
-/// Tells the machine alone: what it asks for is not carried out.
+/// Passes the event to the machine only: its actions are not carried out.
 fn tell(world: &mut World, event: Event<Content, Component>) -> Vec<Does> {
     let now = world.now;
     world.reload.handle(event, now)
@@ -50,7 +50,7 @@ fn approvals_that_are_being_written_are_in_all_that_is_written_meanwhile() {
     let second = ask_to_approve(&mut world, 2, "b");
     assert!(written(&second).is_approved("checkers/a.wasm", "2"));
     assert!(written(&second).is_approved("checkers/b.wasm", "2"));
-    // The first one becomes active, and what it asks for is written.
+    // The first one becomes active, and its requests are stored.
     let active = tell(&mut world, Event::Written { request: RequestId(1), result: Ok(()) });
     assert!(active.iter().any(|action| matches!(action, Action::Activate { .. })), "{active:?}");
     assert!(written(&active).is_approved("checkers/b.wasm", "2"));
@@ -71,7 +71,7 @@ fn a_mistaken_file_that_was_read_again_before_it_changed_does_not_become_active(
     world.settle();
     assert_eq!(world.tasks(), 2, "it has changed");
     world.finish(1);
-    // What the file named was there for a moment: the version before would have become active.
+    // The component that the file names existed for a moment: the previous version would have become active.
     world.finish_reading(0, uses(&["a"]));
     assert_eq!(world.modules.len(), 1, "{:?}", world.modules);
     assert_eq!(world.says(&module("n")), "a mistake");
@@ -104,7 +104,7 @@ fn a_version_is_tried_with_a_checker_that_is_active() {
     world.drop_module("n", uses(&["b"]));
     world.settle();
     world.run_checkers();
-    // The checker of `m` has answered; it goes, and comes back with the new version.
+    // The checker of `m` has answered; it is removed, and comes back with the new version.
     world.drop_module("m", uses(&["a"]));
     world.settle();
     world.drop_component("b", Component { behaviour: Behaviour::Breaks, ..well(2) });
@@ -118,7 +118,7 @@ fn a_version_is_tried_with_a_checker_that_is_active() {
 fn an_approval_is_answered_once_the_version_is_active() {
     let mut world = with_two_that_wait();
     ask_to_approve(&mut world, 1, "a");
-    // Something has changed meanwhile: the decision has to ask first.
+    // Something has changed in the meantime: the decision needs a comparison first.
     world.reload.fits.clear();
     let asked = tell(&mut world, Event::Written { request: RequestId(1), result: Ok(()) });
     let is_answer = |action: &Does| matches!(action, Action::Answer { answer: Ok(_), .. });

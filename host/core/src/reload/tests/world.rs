@@ -1,4 +1,5 @@
-//! Folders, a compiler and checkers on virtual time. Every set of files that becomes active is checked here.
+//! Simulated folders, a compiler and checkers on virtual time. Every set of files that becomes active is checked
+//! here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -30,9 +31,9 @@ pub(super) struct World {
     disk: BTreeMap<FileKey, (Stamp, OnDiskFile)>,
     stamps: u64,
     tasks: Vec<Task>,
-    /// Tasks end at once.
+    /// Whether tasks complete immediately.
     pub(super) prompt: bool,
-    /// Writing to the disk fails.
+    /// Whether writing to the disk fails.
     pub(super) disk_is_full: bool,
     pub(super) desired: Option<DesiredState>,
     pub(super) components: BTreeMap<ComponentKey, (Component, Origin)>,
@@ -80,7 +81,7 @@ impl World {
         }
     }
 
-    /// What people approved under the daemon before.
+    /// Sets the approvals of the previous daemon.
     pub(super) fn know(&mut self, approvals: Approvals) {
         self.approvals = approvals.clone();
         self.reload.approvals = approvals;
@@ -115,7 +116,7 @@ impl World {
         self.disk.keys().cloned().collect()
     }
 
-    /// Whether the file is active as it lies there.
+    /// Whether the file is active with its present content.
     pub(super) fn is_active(&self, file: &FileKey) -> bool {
         match &self.disk[file].1 {
             OnDiskFile::Component(component) => self
@@ -128,7 +129,7 @@ impl World {
         }
     }
 
-    /// Every file is good by itself, and none asks for anything.
+    /// Whether every file is valid by itself, and none requests anything.
     pub(super) fn all_is_well(&self) -> bool {
         self.disk.values().all(|(_, content)| match content {
             OnDiskFile::Component(component) => *component == well(component.number),
@@ -147,7 +148,7 @@ impl World {
         }
     }
 
-    /// Time passes; the machine is called when it wants to be.
+    /// Time passes; the machine is called when it asks for it.
     pub(super) fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         for _ in 0..100_000 {
@@ -176,7 +177,7 @@ impl World {
             };
             for action in self.reload.handle(event, self.now) {
                 let answer = self.carry_out(action);
-                // In their order, though the last is taken first.
+                // In their order, although the last one is taken first.
                 drop(events.splice(0..0, answer));
             }
         }
@@ -193,7 +194,7 @@ impl World {
         self.tasks.len()
     }
 
-    /// One of the tasks ends.
+    /// One of the tasks completes.
     pub(super) fn finish(&mut self, task: usize) {
         let event = match self.tasks.remove(task) {
             Task::Load { file, load, content, quarantined } => {
@@ -208,7 +209,7 @@ impl World {
         self.tell(event);
     }
 
-    /// One of the tasks ends, and has read this in a module's file.
+    /// One of the tasks completes, with this content of a module's file.
     pub(super) fn finish_reading(&mut self, task: usize, says: Says) {
         if let Task::Load { content, .. } = &mut self.tasks[task] {
             *content = Some(OnDiskFile::Module(says));
@@ -289,7 +290,7 @@ impl World {
             }
             Action::Write { approvals, request } => {
                 let result = if self.disk_is_full { Err("full".to_owned()) } else { Ok(()) };
-                // What is merely remembered is known to the machine, written or not.
+                // The machine knows what was remembered, whether it is stored or not.
                 if result.is_ok() || request.is_none() {
                     self.approvals = approvals;
                 }
@@ -301,12 +302,12 @@ impl World {
         None
     }
 
-    /// Whatever becomes active works together.
+    /// Checks that everything that becomes active works together.
     fn activate(&mut self, components: &[(ComponentKey, Component, Origin)], modules: Vec<Content>) {
         let was_active = |component: &Component| {
             self.activated.iter().flatten().any(|before| *before == component.number.to_string())
         };
-        // A version that comes back is better than none, whatever has been edited since.
+        // A version that is rolled back to is better than none, whatever has been edited since.
         let rolled_back = components.iter().any(|(_, component, _)| was_active(component));
         for (key, component, origin) in components {
             assert!(component.behaviour != Behaviour::Garbage, "{key:?}");
@@ -329,7 +330,7 @@ impl World {
         for Content(module) in modules {
             self.modules.insert(module.name.clone(), module);
         }
-        // What a checker answered counts as long as the module has it.
+        // The answer of a checker counts as long as the module has it.
         let modules = &self.modules;
         self.answered.retain(|(of, name)| {
             modules.get(name).is_none_or(|module| module.says.uses.contains(&of.1.as_str()))
@@ -354,7 +355,7 @@ impl World {
         })
     }
 
-    /// What asks for more than before was granted it, or approved.
+    /// A component that requests more than before was granted it, or approved.
     fn check_approvals(&self, components: &[(ComponentKey, Component, Origin)]) {
         for (component, active, origin) in components {
             let what = FileKey::of(&File::Component(component.clone())).name();

@@ -24,7 +24,7 @@ fn who_belongs_where_is_said_by_the_path_alone() {
     ] {
         assert_eq!(of(&path(&other)), None, "{other}");
     }
-    // Version 1 of control groups says nothing of it.
+    // Control groups of version 1 are irrelevant here.
     assert_eq!(of(&format!("1:name=systemd:/{good}\n")), None);
     assert_eq!(of(""), None);
 }
@@ -52,7 +52,7 @@ fn a_folder_that_is_no_control_group_is_none() {
     assert!(ControlGroups::below(folder.path().to_owned(), ROOT).is_none());
 }
 
-/// Groups below a group of this test; `None` where the system has none that may be written.
+/// Groups below a group of this test; `None` if the system has none that can be written.
 struct Groups {
     groups: ControlGroups,
     own: PathBuf,
@@ -82,7 +82,7 @@ fn whatever_a_process_starts_is_in_its_group_and_ends_with_it() {
     let Some(made) = Groups::new("kill") else { return };
     let (module, command) = key();
     let group = made.groups.group(&module, &command);
-    // One that goes into a session of its own, without anything in its environment.
+    // A process that creates its own session, with an empty environment.
     let script = "read line; setsid env -i sleep 600 & echo started; read line";
     let mut shell = std::process::Command::new("/bin/sh")
         .args(["-c", script])
@@ -108,7 +108,7 @@ fn whatever_a_process_starts_is_in_its_group_and_ends_with_it() {
     assert!(group.0.exists(), "somebody is in there");
     group.kill().unwrap();
     shell.wait().unwrap();
-    // The kernel says so by an event of the file; a test may ask again and again.
+    // The kernel reports this with an event of the file; a test may poll.
     let begun = std::time::Instant::now();
     while members.iter().any(ProcessId::still_alive) {
         assert!(begun.elapsed() < std::time::Duration::from_mins(2), "they do not end");

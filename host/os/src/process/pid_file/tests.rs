@@ -3,7 +3,7 @@ use std::process::{Child, Command};
 
 use super::*;
 
-/// Ends its child also when a test fails.
+/// Kills its child even if a test fails.
 struct Guard(Child);
 impl Drop for Guard {
     fn drop(&mut self) {
@@ -16,7 +16,7 @@ fn sleeper() -> Guard {
     Guard(Command::new("/bin/sleep").arg("600").spawn().unwrap())
 }
 
-/// A file with this text, written so long ago.
+/// A file with this text, written this long ago.
 fn file(text: &str, ago: Duration) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
@@ -63,14 +63,14 @@ fn it_counts_only_if_its_process_was_there_when_it_was_written() {
     assert_eq!(found.processes.len(), 1);
     assert_eq!(found.processes[0].pid, pid);
 
-    // The clock was set forward since.
+    // The clock was set forward since then.
     age(&file, Duration::from_secs(30));
     assert_eq!(look(file.path(), None, None).unwrap().processes.len(), 1);
 
-    // As if written before the last boot, by a process that had the same id.
+    // As if it had been written before the last boot, by a process that had the same id.
     age(&file, Duration::from_hours(24 * 365));
     assert!(absence(file.path()).contains("stale"));
-    // But a process that it was known to name is that one still.
+    // But the process that it was known to name is still the same one.
     let known = &found.processes[0];
     assert!(look(file.path(), Some(known), None).unwrap().processes[0].is_same(known));
 
@@ -81,7 +81,7 @@ fn it_counts_only_if_its_process_was_there_when_it_was_written() {
 
 #[test]
 fn a_file_that_names_nothing_says_so() {
-    for (text, said) in [("", "holds no process id"), ("-1", "holds no process id"), ("0", "has ended")] {
+    for (text, said) in [("", "contains no process id"), ("-1", "holds no process id"), ("0", "has ended")] {
         let absence = absence(file(text, OLD).path());
         assert!(absence.contains(said), "{text:?}: {absence}");
     }

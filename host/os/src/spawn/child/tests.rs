@@ -25,7 +25,8 @@ async fn a_command_has_a_group_of_its_own_and_nothing_to_read() {
     let child = spawn(&harness, &shell("read line && exit 1; kill -STOP $$", false), &[]).unwrap();
     let stat = Stat::read(child.id().pid).unwrap();
     assert_eq!(stat.group, child.id().pid);
-    // Asked to end while it may be stopped: it is continued, or it would never see it.
+    // It is asked to exit while it may be stopped: it is continued, because otherwise it would never handle the
+    // signal.
     child.signal(Signal::Term).unwrap();
     child.exited().await;
     assert_eq!(child.wait_status().unwrap(), Some(Ending::Signaled { signal: 15, dumped: false }));
@@ -64,13 +65,13 @@ async fn what_cannot_be_started_is_told_with_what_to_do() {
     let harness = Harness::new();
     let root = harness.root.path();
     std::fs::write(root.join("no-mode"), "#!/bin/sh\n").unwrap();
-    // Written by a program of its own: what this process has open for writing, so has what another test
-    // starts at this moment, and then it cannot be executed (execve(2), ETXTBSY).
+    // Written by a separate program: a process that another test starts at this moment inherits what this process
+    // has open for writing, and then the file cannot be executed (execve(2), ETXTBSY).
     let script = "echo '#!/no/such/shell' > no-interpreter && chmod +x no-interpreter";
     let written = std::process::Command::new("/bin/sh").args(["-c", script]).current_dir(root).status();
     assert!(written.unwrap().success());
     for (program, dir, said) in [
-        ("/no/such/program", None, "there is no program /no/such/program: give its whole path"),
+        ("/no/such/program", None, "there is no program /no/such/program: give its full path"),
         ("./no-mode", None, "may not be executed by this user: see its mode (chmod +x)"),
         ("./no-interpreter", None, "needs to run (named in its first line) does not exist"),
         ("no-such-program", None, "there is no program `no-such-program` in /usr/local/sbin:"),

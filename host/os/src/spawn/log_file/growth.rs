@@ -1,11 +1,10 @@
-//! Tells when something in a folder grows: inotify(7), asked for one event at a time.
+//! Reports when something in a folder grows: inotify(7), one event at a time.
 //!
 //! ```text
 //!   armed ──a write in the folder──▶ written ──arm──▶ armed
 //! ```
-//! A watch that stayed would wake its owner for every line that an application
-//! writes; one that is used up by its first event (`IN_ONESHOT`) costs nothing
-//! until it is armed again.
+//! A permanent watch would wake the daemon for every line that an application writes; a watch that is removed by
+//! its first event (`IN_ONESHOT`) costs nothing until it is armed again.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -24,25 +23,24 @@ pub(super) struct LogGrowth {
 }
 
 impl LogGrowth {
-    /// Fails if this user has no watch left (`fs.inotify.max_user_instances`). Needs a tokio
-    /// runtime around it.
+    /// Fails if this user has no watch left (`fs.inotify.max_user_instances`). Must be called in a tokio runtime.
     pub(super) fn new() -> io::Result<Self> {
         let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         Ok(Self { events: readable(events)? })
     }
 
-    /// From now on, the next write to a file in this folder is told. Fails if there is no such folder.
+    /// Arms the watch: the next write to a file in this folder is reported. Fails if the folder does not exist.
     pub(super) fn arm(&self, folder: &Path) -> io::Result<()> {
         inotify::add_watch(self.events.get_ref(), folder, WatchFlags::MODIFY | WatchFlags::ONESHOT)?;
         Ok(())
     }
 
-    /// Returns when something has been written since the folder was armed. May return once too often:
-    /// the kernel's word that a watch is used up can come after the event that used it.
+    /// Returns when something has been written since the watch was armed. May return once too often: the kernel's
+    /// notice that a watch was removed can arrive after the event that removed it.
     pub(super) async fn written(&self) -> io::Result<()> {
         loop {
             let mut ready = self.events.readable().await?;
-            // An event with the longest of names fits.
+            // The size of an event with the longest possible name.
             match rustix::io::read(self.events.get_ref(), &mut [0_u8; 4096]) {
                 Err(Errno::AGAIN) => ready.clear_ready(),
                 Err(Errno::INTR) => {}
@@ -74,7 +72,7 @@ mod tests {
             }
             tokio::time::timeout(Duration::from_secs(60), growth.written()).await.unwrap().unwrap();
         }
-        // At most the word that the last watch is used up is still to come.
+        // At most the notice that the last watch was removed is still to come.
         let rest = async {
             growth.written().await.unwrap();
             growth.written().await.unwrap();

@@ -1,5 +1,5 @@
-//! What happened to the modules lately: of each the last incident, the last automatic restart, and
-//! since when its file has been refused.
+//! Recent events of the modules: for each the last incident, the last automatic restart, and since when its file
+//! has been rejected.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,35 +11,35 @@ use crate::console::frame::{Time, Times};
 use bellwether_bus::Entry;
 use bellwether_journal::RecordQuery;
 
-/// Records of each kind that are looked at. What is older is in the events.
+/// The number of records of each kind that are read. Older ones are on the events page.
 const LOOKED_AT: usize = 300;
 
-/// What happened to one module lately.
+/// Recent events of one module.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Lately {
-    /// What is not here has not happened lately; otherwise it could not be read.
+    /// Whether everything was read: an event that is missing here did not happen recently.
     pub(super) known: bool,
-    /// What went down, and when.
+    /// The last incident and its time.
     pub(super) incident: Option<(Time, String)>,
-    /// When it was last restarted without a person.
+    /// The time of the last automatic restart.
     pub(super) restart: Option<Time>,
 }
 
 /// The page does not wait longer for the journal.
 const WITHIN: Duration = Duration::from_millis(300);
 
-/// By the name of the module.
+/// Ordered by the name of the module.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    /// All that was asked for was read in time.
+    /// Whether all queries were answered in time.
     known: bool,
     modules: BTreeMap<String, Lately>,
-    /// By its path: when the file was last refused.
+    /// For each path, when the file was last rejected.
     refused: BTreeMap<String, Time>,
 }
 
 impl Recent {
-    /// From the journal. What is not read in time is not known.
+    /// Reads from the journal. Queries that take too long count as unknown.
     pub(super) async fn read(daemon: &Handle, times: &Times) -> Self {
         let of_kind = |kind: &str| RecordQuery {
             kind: Some(kind.to_owned()),
@@ -56,7 +56,7 @@ impl Recent {
         recent
     }
 
-    /// Records come the latest last: the last one of its kind stays.
+    /// Records are ordered by time: the last one of its kind stays.
     fn take(&mut self, entry: &Entry, at: impl FnOnce() -> Time) {
         if let RecordKind::Reload { what, ok: false, .. } = &entry.kind {
             self.refused.insert(what.clone(), at());
@@ -76,12 +76,12 @@ impl Recent {
         }
     }
 
-    /// Of one module.
+    /// The recent events of one module.
     pub(super) fn of(&self, module: &str) -> Lately {
         Lately { known: self.known, ..self.modules.get(module).cloned().unwrap_or_default() }
     }
 
-    /// When this file was last refused.
+    /// When this file was last rejected.
     pub(super) fn refused(&self, file: &str) -> Option<Time> {
         self.refused.get(file).cloned()
     }

@@ -11,7 +11,7 @@ use super::took;
 use crate::console::frame::{Time, Times};
 use crate::console::look::Look;
 
-/// Who runs at longer intervals says when the next run is.
+/// A checker with a longer interval shows the time of its next run.
 const WORTH_WAITING: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
@@ -22,16 +22,15 @@ pub(super) struct CheckerRow {
     pub(super) since: Time,
     pub(super) on_down: &'static str,
     pub(super) last: Option<Last>,
-    /// `5s`
+    /// The interval: `5s`, for example.
     pub(super) every: String,
-    /// Of one that runs soon anyway it is of no use.
+    /// Empty for a checker that runs soon anyway.
     pub(super) next: Option<Time>,
     pub(super) runs: bool,
-    /// Why nothing follows from what it sees.
+    /// Why its results have no effect.
     pub(super) probation: Option<&'static str>,
 }
 
-/// What it saw last.
 #[derive(Debug)]
 pub(super) struct Last {
     pub(super) status: Look,
@@ -84,7 +83,7 @@ fn row(checker: &CheckerView, times: &Times) -> CheckerRow {
     }
 }
 
-/// Three digits are enough to look at, and a whole number needs none behind the point.
+/// Three digits suffice for reading, and an integer needs no decimal places.
 pub(super) fn rounded(value: f64) -> String {
     let digits = match value.abs() {
         whole if whole.fract() == 0.0 => 0,
@@ -96,7 +95,7 @@ pub(super) fn rounded(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
-/// A unit in which numbers up to `most` are neither tiny nor huge, and what to multiply them with.
+/// A unit in which values up to `most` are neither tiny nor huge, and the factor.
 pub(super) fn unit_for(most: f64, unit: &str) -> (f64, &str) {
     match unit {
         "ms" if most > 0.0 && most < 1.0 => (1e3, "µs"),

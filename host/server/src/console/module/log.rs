@@ -1,10 +1,10 @@
-//! What the application has written, at its end.
+//! The end of the application's output.
 
 use bellwether_core::snapshot::ModuleView;
 
 use crate::console::Handle;
 
-/// The end of what one command has written.
+/// The end of the output of one command.
 #[derive(Debug)]
 pub(super) struct Log {
     pub(super) command: String,
@@ -12,7 +12,7 @@ pub(super) struct Log {
     pub(super) text: String,
 }
 
-/// Of every command of the module that has written something; the latest written one first.
+/// For every command of the module with any output; the most recently written one first.
 pub(super) async fn logs(daemon: &Handle, module: &ModuleView) -> Vec<Log> {
     let logs = daemon.log(module.name.clone()).await;
     logs.into_iter().map(|log| Log { command: log.command, text: log.lines.join("\n") }).collect()

@@ -1,4 +1,4 @@
-//! The last plans, with what came of each step.
+//! The recent plans, with the result of each step.
 
 use bellwether_core::record::RecordKind;
 
@@ -6,7 +6,7 @@ use crate::console::frame::{Time, Times};
 use crate::console::look::Look;
 use bellwether_bus::Entry;
 
-/// Older ones are in the events.
+/// Older ones are on the events page.
 const SHOWN: usize = 5;
 
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(super) struct PastPlan {
     pub(super) at: Time,
     pub(super) occasion: String,
     pub(super) summary: String,
-    /// Planned steps; none if there was no plan.
+    /// The planned steps; empty if there was no plan.
     pub(super) planned: usize,
     pub(super) steps: Vec<PastStep>,
 }
@@ -26,7 +26,7 @@ pub(super) struct PastStep {
     pub(super) result: String,
 }
 
-/// The latest first.
+/// Ordered by time, the latest first.
 pub(super) fn plans(records: &[Entry], times: &Times) -> Vec<PastPlan> {
     let mut plans: Vec<PastPlan> = Vec::new();
     for entry in records {

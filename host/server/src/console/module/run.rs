@@ -1,4 +1,4 @@
-//! Running a checker now, because a person wants to see.
+//! Runs a checker immediately, at a user's request.
 
 use askama::Template;
 use axum::extract::{Extension, Path, State};
@@ -26,7 +26,7 @@ struct RanPage {
     took: Option<String>,
 }
 
-/// `POST /modules/M/checkers/C/run`
+/// The handler of `POST /modules/M/checkers/C/run`.
 pub(crate) async fn run(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,

@@ -1,4 +1,4 @@
-//! Takes over what an earlier daemon has started.
+//! Takes over the processes that an earlier daemon has started.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +42,7 @@ impl Kept {
             return Ok(());
         }
         tracing::warn!(%module, %command, pid = process.pid, "a kept process ended while no daemon ran");
-        // It may have been told to: what it has left gets the time of a stop.
+        // It may have been asked to exit: its remaining processes get the time of a stop.
         slot.expect_end();
         let log = log_file::path(&self.0.home.root, &module, &command);
         let error = log_from.and_then(|from| last_words::error_since(&log, from));
@@ -56,8 +56,8 @@ impl Kept {
         Ok(())
     }
 
-    /// Whether it waited at the gate when the daemon before us ended. It ends then, too; or it had
-    /// just been let through, and becomes the application in this instant.
+    /// Whether it was waiting at the gate when the previous daemon ended. Then it exits, too; or its gate was
+    /// opened just before, and it becomes the application at this moment.
     async fn never_became_it(&self, process: &ProcessId) -> bool {
         let until = Instant::now() + THROUGH_WITHIN;
         let mut waited = false;

@@ -1,4 +1,4 @@
-//! Which processes belong to a command: all that come from it, also those that have left its process group.
+//! Which processes belong to a command: all that come from it, including those that have left its process group.
 //!
 //! | what says so | holds for |
 //! |---|---|
@@ -6,8 +6,8 @@
 //! | the mark in the environment | all but those whose environment was taken away or written over |
 //! | a parent that belongs to it | those too, once they were seen while their parent lived |
 //!
-//! A mark counts only if its code is right. The code is made with a key that the daemon alone can read: a process of
-//! another user, who may give it any environment, is not ended for what it says of itself.
+//! A mark counts only if its code is right. The code is generated with a key that only the daemon can read: a
+//! process of another user, who can give it any environment, is not killed because of its environment.
 
 use std::fs;
 use std::io;
@@ -26,25 +26,26 @@ use bellwether_os::spawn::mark;
 
 const KEY_FILE: &str = "belonging.key";
 const KEY_LENGTH: usize = 32;
-/// The command that starts an application which goes into the background by itself. What it leaves is the application.
+/// The command that starts an application which goes into the background by itself. The processes that it leaves
+/// are the application.
 const START: &str = "start";
 
-/// Tells the processes of this root.
+/// Identifies the processes of this root.
 #[derive(Debug)]
 pub(super) struct Belonging {
     key: [u8; KEY_LENGTH],
     groups: Option<ControlGroups>,
-    /// A process got no group although there are some.
+    /// A process was put into no group although the system has control groups.
     lacks_groups: AtomicBool,
 }
 
-/// Whether what this command leaves running belongs to the application.
+/// Whether the processes that this command leaves belong to the application.
 pub(crate) fn is_of_the_application(command: &CommandName, keep: bool) -> bool {
     keep || command.as_str() == START
 }
 
 impl Belonging {
-    /// Under this root. Without control groups, the marks are what there is.
+    /// For this root. Without control groups, only the marks are used.
     pub(super) fn open(root: &Path, with_groups: bool) -> io::Result<Self> {
         let key = key(&root.join("state").join(KEY_FILE))?;
         let root = mark::digest(root);
@@ -52,9 +53,9 @@ impl Belonging {
         Ok(Self { key, groups, lacks_groups: AtomicBool::default() })
     }
 
-    /// What a process of this command has in its environment.
+    /// The mark in the environment of a process of this command.
     pub(super) fn mark(&self, module: &ModuleName, command: &CommandName) -> String {
-        // Neither name has a colon.
+        // Neither name contains a colon.
         let of = format!("{module}:{command}");
         format!("{}:{of}", blake3::keyed_hash(&self.key, of.as_bytes()).to_hex())
     }
@@ -74,20 +75,20 @@ impl Belonging {
         Some((ModuleName::new(module).ok()?, CommandName::new(command).ok()?))
     }
 
-    /// Whether control groups tell who belongs where, of all processes.
+    /// Whether control groups identify all processes.
     pub(super) fn has_groups(&self) -> bool {
         self.groups.is_some() && !self.lacks_groups.load(Ordering::Relaxed)
     }
 
-    /// The control group of this command, where there are any.
+    /// The control group of this command, if the system has control groups.
     pub(super) fn group(&self, module: &ModuleName, command: &CommandName) -> Option<ControlGroup> {
         Some(self.groups.as_ref()?.group(module, command))
     }
 
-    /// Puts a process that waits at the gate there, with all that it will start.
+    /// Moves a process that waits at the gate into the group, with everything that it will start.
     pub(super) fn enter(&self, module: &ModuleName, command: &CommandName, pid: u32) {
         let entered = self.group(module, command).map(|group| group.enter(pid));
-        // Its mark and its parent are what there is, then.
+        // Then only its mark and its parent identify it.
         if let Some(Err(error)) = entered {
             self.lacks_groups.store(true, Ordering::Relaxed);
             tracing::warn!(%module, %command, pid, %error, "a process gets no control group of its own");
@@ -95,7 +96,7 @@ impl Belonging {
     }
 }
 
-/// The key, made at the first time. Without a disk that takes it, it holds for this daemon alone.
+/// The key, generated when it is first needed. If it cannot be stored, it is valid for this daemon only.
 fn key(path: &Path) -> io::Result<[u8; KEY_LENGTH]> {
     let known = fs::read(path).ok().and_then(|key| key.try_into().ok());
     if let Some(key) = known {

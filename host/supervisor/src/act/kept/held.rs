@@ -1,4 +1,4 @@
-//! Watches what is kept: the end of its first process, and of those that this has left in its group.
+//! Monitors a kept command: the end of its first process, and of the other processes of its group.
 
 use std::sync::{Arc, Weak};
 
@@ -19,10 +19,10 @@ use bellwether_os::spawn::log_file;
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) group: ProcessGroup,
-    /// Its first process, until that has been reaped.
+    /// Its first process, until it has been reaped.
     pub(super) leader: Option<Arc<PidFd>>,
     watcher: JoinHandle<()>,
-    /// Listens to what it says of itself.
+    /// Receives its `sd_notify(3)` messages.
     pub(super) listening: Option<Listening>,
 }
 
@@ -33,7 +33,7 @@ impl Drop for Held {
 }
 
 impl Inner {
-    /// From here on the process is ours to watch.
+    /// From here on the process is monitored.
     pub(super) fn hold(self: &Arc<Self>, slot: &Arc<Slot>, leader: Arc<PidFd>, listening: Option<Listening>) {
         let id = leader.id();
         let notified = listening.as_ref().map(Listening::notified);
@@ -49,7 +49,7 @@ impl Inner {
         *held = Some(Held { group: ProcessGroup::of(id), leader: Some(leader), watcher, listening });
         slot.set_ends_by(Some(Signal::Term));
         self.states.listens(&slot.key.0, &slot.key.1, notified);
-        // Before the lock is given back: its end must not be published first.
+        // Before the lock is released: its end must not be published first.
         self.states.publish(&slot.key.0, &slot.key.1, KeptState::Running(id));
     }
 
@@ -61,7 +61,7 @@ impl Inner {
     }
 }
 
-/// Reaps the leader and says so to everybody.
+/// Reaps the leader and publishes how it ended.
 fn leader_ended(inner: &Weak<Inner>, slot: &Weak<Slot>, leader: &PidFd) {
     let (Some(inner), Some(slot)) = (inner.upgrade(), slot.upgrade()) else { return };
     let mut held = slot.held();
@@ -82,7 +82,7 @@ fn leader_ended(inner: &Weak<Inner>, slot: &Weak<Slot>, leader: &PidFd) {
     tracing::info!(%module, %command, pid, "a kept process {ending}");
 }
 
-/// Forgets the group once nobody is left in it.
+/// Forgets the group once it has no members.
 async fn leftovers_end(inner: &Weak<Inner>, slot: &Weak<Slot>) {
     let Some((table, group)) = inner.upgrade().map(|inner| inner.table.clone()).zip(of(slot)) else { return };
     if let Err(error) = group.ended(&table).await {

@@ -1,4 +1,4 @@
-//! What is kept, and whose it is: modules come and go, and are renamed.
+//! The owners of kept commands: modules are added, removed and renamed.
 
 use std::io;
 use std::time::Duration;
@@ -11,18 +11,16 @@ use bellwether_os::process::kept_table::KeptState;
 /// A command that has a process group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Living {
-    /// Of which module.
     pub module: ModuleName,
-    /// Its name.
     pub command: CommandName,
-    /// Its process, if that lives; what it started may outlive it.
+    /// Its process, if it is alive; processes that it started may outlive it.
     pub leader: Option<u32>,
     /// What it was started with, if that is known.
     pub launched: Option<Launched>,
 }
 
 impl Kept {
-    /// All that is kept, whatever the files say by now.
+    /// All kept commands, whether or not the files still declare them.
     pub fn living(&self) -> Vec<Living> {
         let slots = self.0.all_slots();
         let living = slots.iter().filter(|slot| slot.group().is_some()).map(|slot| {
@@ -33,7 +31,7 @@ impl Kept {
         living.collect()
     }
 
-    /// The living processes of a command, as a table shows them that is at most so old.
+    /// The living processes of a command, from a table that is at most this old.
     pub async fn members(
         &self,
         module: &ModuleName,
@@ -51,8 +49,8 @@ impl Kept {
         self.slot(module, command).launched()
     }
 
-    /// Gives a command the process that another one has started in just the same way, if it lives and
-    /// `is_orphan` says that its module is gone. Returns whose it was, and its process id.
+    /// Transfers to a command the process that another command has started in the same way, if it is alive and
+    /// `is_orphan` reports that the other command's module is gone. Returns the previous owner and the process id.
     pub fn inherit(
         &self,
         module: &ModuleName,
@@ -72,7 +70,7 @@ impl Kept {
             (!leader.has_ended()).then_some((slot, leader))
         })?;
         let pid = leader.id().pid;
-        // Its watcher ends with it; from here on it is the heir's to watch.
+        // Its monitoring task ends with it; the new owner's task takes over.
         let listening = slot.held().take().and_then(|mut held| held.listening.take());
         let (former, of) = slot.key.clone();
         self.0.states.publish(&former, &of, KeptState::Never);
@@ -81,7 +79,7 @@ impl Kept {
         slot.set_former(None);
         slot.set_launched(None);
         heir.set_launched(Some(launched.clone()));
-        // Its log is still the one of its former name.
+        // Its log still has its former name.
         heir.set_log_from(None);
         self.0.hold(&heir, leader, listening);
         self.0.write_ledger();

@@ -1,9 +1,9 @@
-//! What a command has left: processes that live on after its first one, in its process group or out of it.
+//! The leftovers of a command: processes that outlive its first one, inside or outside its process group.
 //!
 //! ```text
 //!   the first process ends ──▶ what is left is asked to end ──its time is over──▶ SIGKILL ──▶ nobody is left
 //! ```
-//! Before the next start, after a stop, and when all is killed: the same processes are meant.
+//! The same processes are meant before the next start, after a stop, and when everything is killed.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -23,24 +23,24 @@ use bellwether_os::process::pidfd::PidFd;
 use bellwether_os::process::stat::Stat;
 use bellwether_os::process::table::Table;
 
-/// So many ends are waited for at once, the rest after them.
+/// The number of processes that are waited for at the same time; the rest follow after them.
 const MAX_HELD: usize = 64;
-/// While processes cannot be held (too many open files), look again after so long.
+/// The delay before the next attempt while processes cannot be opened (too many open files).
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How what is left is asked to end: in stages, one after the other. What lives after the last one gets SIGKILL.
+/// How leftover processes are asked to exit: in stages, one after the other. Processes that outlive the last one
+/// get SIGKILL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// The first comes first.
+    /// The stages, in their order.
     pub stages: Vec<Stage>,
 }
 
-/// One of them.
+/// One stage: a signal, and a time limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stage {
-    /// What is sent.
     pub signal: Signal,
-    /// What lives then gets the next one.
+    /// Processes that are alive after this time get the next stage.
     pub within: Duration,
 }
 
@@ -51,8 +51,9 @@ impl Request {
 }
 
 impl Kept {
-    /// Ends what the last runs of these commands have left, unless their first process lives. `tell` hears what is waited
-    /// for and for how long at most, if there is anything. An error names what does not end.
+    /// Ends the leftovers of the last runs of these commands, unless their first process is alive. `tell` is called
+    /// with what is waited for and the maximum time, if there is anything. An error names the processes that do not
+    /// end.
     pub(crate) async fn end_last_run<T: Future<Output = ()>>(
         &self,
         module: &ModuleName,
@@ -105,19 +106,19 @@ impl Kept {
         }
     }
 
-    /// From now on, what this command leaves is asked to end by this signal.
+    /// From now on, the leftovers of this command are asked to exit with this signal.
     pub(crate) fn set_ends_by(&self, module: &ModuleName, command: &CommandName, signal: Signal) {
         self.slot(module, command).set_ends_by(Some(signal));
     }
 
-    /// Whether its first process has ended and nothing had told it to.
+    /// Whether its first process has ended without being asked to.
     pub(crate) fn has_died(&self, module: &ModuleName, command: &CommandName) -> bool {
         let slot = self.slot(module, command);
         let seen_to_end = matches!(self.0.states.state(module, command), KeptState::Ended { .. });
         seen_to_end && !slot.is_led() && !slot.expects_end()
     }
 
-    /// Knows of each command of the module that has left something.
+    /// The commands of the module that have leftovers.
     pub(super) async fn discover(&self, module: &ModuleName) -> io::Result<()> {
         let table = self.0.table.scan(Duration::ZERO).await?;
         let commands: BTreeSet<KeptKey> = table
@@ -133,12 +134,12 @@ impl Kept {
 }
 
 impl Inner {
-    /// All that live of the command: in its group, and what came from it otherwise.
+    /// All living processes of the command: in its group, and others that came from it.
     pub(super) async fn left(&self, slot: &Slot) -> io::Result<Vec<Stat>> {
         Ok(self.left_in(slot, &*self.table.scan(Duration::ZERO).await?))
     }
 
-    /// The same, as this table shows them.
+    /// The same, from this table.
     pub(super) fn left_in(&self, slot: &Slot, table: &Table) -> Vec<Stat> {
         let mut left = self.outside_in(slot, table);
         for pid in slot.group().map(|group| group.members(table)).unwrap_or_default() {
@@ -163,7 +164,7 @@ impl Inner {
         outside.map(|process| process.stat.clone()).collect()
     }
 
-    /// Which commands its processes were started as: after a rename, another one.
+    /// The commands that its processes were started as: after a rename, another one.
     fn keys_of(&self, slot: &Slot) -> Vec<KeptKey> {
         let own = (!self.has_heir(slot)).then(|| slot.key.clone());
         own.into_iter().chain(slot.former()).collect()
@@ -176,16 +177,18 @@ impl Inner {
             .any(|other| other.group().is_some() && other.former().as_ref() == Some(&slot.key))
     }
 
-    /// What its processes have in their environment. Nothing, while what an heir of it runs has the same.
+    /// The code in the environment of its processes. `None` while processes that were transferred from it carry the
+    /// same code.
     pub(super) fn mark(&self, slot: &Slot) -> Option<String> {
         (!self.has_heir(slot)).then(|| self.belonging.mark(&slot.key.0, &slot.key.1))
     }
 
-    /// Puts a process that waits at the gate into the control group of its command.
+    /// Moves a process that waits at the gate into the control group of its command.
     pub(super) fn enter(&self, slot: &Slot, pid: u32) {
         slot.set_former(None);
         if !self.has_heir(slot) {
-            // From here on what has this key is this command's: nothing that was taken over from it lives.
+            // From here on only this command's processes have this code: none that was transferred from it is
+            // alive.
             for other in self.all_slots().iter().filter(|other| other.former().as_ref() == Some(&slot.key)) {
                 other.set_former(None);
             }
@@ -207,24 +210,24 @@ impl Inner {
         Ok(sent)
     }
 
-    /// Also what is just being started.
+    /// Including those that are just being started.
     fn kill_control_groups(&self, slot: &Slot) {
         for (module, command) in self.keys_of(slot) {
             let killed = self.belonging.group(&module, &command).map(|group| group.kill());
-            // Each process is signalled besides.
+            // Each process is signalled in addition.
             if let Some(Err(error)) = killed {
                 tracing::debug!(%module, %command, %error, "cannot kill a control group");
             }
         }
     }
 
-    /// Returns when nobody of the command lives. Its group is waited for; what has left it is asked to end, if there is
-    /// a signal for that.
+    /// Returns when no process of the command is alive. Its group is waited for; processes that have left it are
+    /// asked to exit, if there is a signal for that.
     pub(super) async fn left_ends(&self, slot: &Slot, signal: Option<Signal>) -> io::Result<()> {
         let (mut asked, mut out_of_reach) = (BTreeSet::new(), BTreeSet::new());
         loop {
             let mut left = self.left(slot).await?;
-            // What this daemon may not end is not waited for either.
+            // Processes that this daemon may not signal are not waited for either.
             left.retain(|stat| !out_of_reach.contains(&(stat.pid, stat.start_time)));
             if left.is_empty() {
                 break;
@@ -265,19 +268,19 @@ impl Inner {
     }
 }
 
-/// A node that lacks what is needed to look says nothing of the application.
+/// A node that lacks the resources for a scan learns nothing about the application.
 fn cannot_tell(error: &io::Error) -> NotDone {
     let reason = StepError::Reported(format!("cannot tell what the last run has left: {error}"));
     NotDone { reason, shortage: Exhaustion::of(error) }
 }
 
-/// Exactly this process, if it lives.
+/// Exactly this process, if it is alive.
 fn hold(stat: &Stat) -> io::Result<Option<PidFd>> {
     Ok(PidFd::open(stat.pid)?.filter(|process| process.id().start_time == stat.start_time))
 }
 
-/// Sends a signal. Whether the process has got it: one that runs wholly as another user is out of reach of a daemon that
-/// is not root.
+/// Sends a signal. Returns whether the process has received it: a daemon that is not root cannot signal a process
+/// that runs entirely as another user.
 fn reaches(process: &PidFd, signal: Signal) -> io::Result<bool> {
     match process.signal(signal) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

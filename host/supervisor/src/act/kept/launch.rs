@@ -18,14 +18,14 @@ use bellwether_os::spawn::gate::Staying;
 use bellwether_os::spawn::running::Running;
 
 impl Kept {
-    /// Starts a command that runs to its end, so that all that it leaves is known to come from it. Dropping the future
-    /// kills the command.
+    /// Starts a command that runs to completion, so that everything that it leaves is identified. Dropping the
+    /// future kills the command.
     pub(crate) async fn launch(&self, launch: &Launch<'_>) -> anyhow::Result<Launching> {
         let slot = self.slot(launch.module, launch.command);
         let starting = Arc::clone(&slot.starting).lock_owned().await;
         let (inner, spec, arguments) = (Arc::clone(&self.0), launch.spec.clone(), launch.arguments.to_vec());
         let start = move || {
-            // Held until it runs or is killed: nobody takes it for one that was never started.
+            // Held until it runs or is killed, so that it is not taken for one that was never started.
             let _starting = starting;
             inner.launch(&slot, &spec, &arguments)
         };
@@ -42,7 +42,7 @@ impl Inner {
             let waiting = self.home.spawn_waiting(&launch, streams, self.mark(slot), None)?;
             Ok::<_, anyhow::Error>((waiting, before))
         })?;
-        // From its first instruction on it is no application.
+        // From its first instruction on, it does not count as the application.
         let errand = Errand::new(waiting.leader.id().pid);
         self.enter(slot, waiting.leader.id().pid);
         if waiting.gate.is_none() {
@@ -58,17 +58,17 @@ pub(crate) struct Launching {
     running: Running,
     staying: Option<Staying>,
     table: ProcessTable,
-    /// How long its log was before, where that is known.
+    /// The length of its log before the start, where that is known.
     pub(crate) before: Option<u64>,
 }
 
 impl Launching {
-    /// Waits for its end.
+    /// Waits until it ends.
     pub(crate) async fn end(self) -> io::Result<Ending> {
         let Self { running, staying, table, .. } = self;
         if let Some(mut staying) = staying {
             staying.ended().await?;
-            // What the command leaves is its launcher's child now: the look makes it known.
+            // The processes that the command leaves are its launcher's children now: the scan identifies them.
             if let Err(error) = table.scan(Duration::ZERO).await {
                 tracing::warn!(%error, "cannot tell what a command has left");
             }

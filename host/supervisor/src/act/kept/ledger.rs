@@ -1,8 +1,7 @@
-//! Which kept processes run, written down for the next daemon: `state/kept.json`.
+//! The running kept processes, recorded for the next daemon: `state/kept.json`.
 //!
-//! Nothing is synced to the disk: the list is only of use in the same boot of
-//! the machine, and a crash of the daemon alone loses nothing that was written.
-//! A full disk does not keep it from being written.
+//! Nothing is synced to the disk: the list is useful only in the same boot of the machine, and a crash of the
+//! daemon alone loses nothing that was written. It can be written even if the disk is full.
 
 use std::fs;
 use std::io;
@@ -23,53 +22,52 @@ use bellwether_os::process::kept_table::KeptKey;
 use bellwether_os::process::notified::Notified;
 use bellwether_os::spawn::command::CommandSpec;
 
-/// One kept process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct KeptProcess {
     /// Of which module.
     pub(super) module: ModuleName,
-    /// Of which command.
     pub(super) command: CommandName,
     /// Its first process; its group may outlive it.
     pub(super) process: ProcessId,
-    /// What it was started with; earlier daemons did not write it down.
+    /// What it was started with; earlier daemons did not record it.
     #[serde(default)]
     pub(super) launched: Option<Launched>,
-    /// How long its log was before it wrote there, where that is known.
+    /// The length of its log before its start, where that is known.
     #[serde(default)]
     pub(super) log_from: Option<u64>,
     /// The command that it was started as, if another module has taken it over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) former: Option<KeptKey>,
-    /// Where it says of itself how it is, and what it has said.
+    /// Its notification socket, and the state that it has reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) notify: Option<Listened>,
 }
 
-/// What the next daemon goes on with.
+/// The data with which the next daemon continues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Listened {
     /// The name of the socket.
     pub(super) socket: String,
-    /// What has been said there.
+    /// The state that has been reported there.
     pub(super) notified: Notified,
 }
 
-/// What a kept command was started with, to be compared with what its file says later.
+/// What a kept command was started with, for comparison with its present declaration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launched {
     /// The program and its arguments, as they are declared.
     pub run: Vec<String>,
-    /// BLAKE3 of its environment, its folder, and as whom it runs; there may be secrets in it.
+    /// BLAKE3 of its environment, its working directory, and the user and limits it runs with; it may contain
+    /// secrets.
     pub surroundings: String,
 }
 
 impl Launched {
-    /// By this declaration.
+    /// The identity of a command with this declaration.
     pub fn by(spec: &CommandSpec) -> Self {
         let mut surroundings = blake3::Hasher::new();
         let mut add = |text: &[u8]| {
-            // Each with its length, so that no two sets of them look the same.
+            // Each with its length, so that no two sets of them have the same digest.
             surroundings.update(&text.len().to_le_bytes());
             surroundings.update(text);
         };
@@ -105,7 +103,7 @@ struct Document {
     processes: Vec<KeptProcess>,
 }
 
-/// The file.
+/// The file of the list.
 #[derive(Debug)]
 pub(super) struct Ledger {
     path: PathBuf,
@@ -154,7 +152,7 @@ impl Ledger {
 }
 
 impl Inner {
-    /// Writes down what runs.
+    /// Records what is running.
     pub(super) fn write_ledger(&self) {
         let entries = || {
             let slots = self.all_slots();

@@ -1,7 +1,7 @@
-//! Looks at what the applications start, as long as it can be seen whose it is.
+//! Scans for the processes that applications start, while their parents can still be identified.
 //!
-//! A child that has written over its environment is known by its parent, which may end at any time. Where there are
-//! control groups they know, and nothing is looked at.
+//! A child that has overwritten its environment is identified by its parent, which may end at any time. Control
+//! groups identify such children without a scan.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use bellwether_os::clock::Clock;
 use bellwether_os::heartbeat::Heartbeat;
 use bellwether_os::process::table::newest_pid;
 
-/// How often it is looked whether there are new processes.
+/// The interval of the check for new processes.
 const LOOK: Duration = Duration::from_secs(1);
 
 impl Kept {
-    /// Looks again and again, until nothing is kept any more, or it is dropped.
+    /// Scans periodically, until nothing is kept any more, or it is dropped.
     pub async fn look_forever(self, heartbeat: Heartbeat, clock: Clock) {
         let inner = Arc::downgrade(&self.0);
         drop(self);
@@ -32,11 +32,11 @@ impl Kept {
             let table = kept.table.clone();
             drop(kept);
             let newest = newest_pid().ok();
-            // Nobody can tell: then there may be new ones.
+            // The check failed, so there may be new ones.
             if newest.is_some() && newest == seen {
                 continue;
             }
-            // The look at them is what makes them known. An older one may have been before the newest.
+            // The scan identifies them. An older scan may not contain the newest ones.
             if table.scan(Duration::ZERO).await.is_ok() {
                 tracing::debug!(newest = newest.unwrap_or_default(), "descendants are known");
                 seen = newest;

@@ -1,12 +1,10 @@
-//! The mark that a kept process carries in its environment, for when the list of
-//! what is kept says nothing of it: a file that was removed, or damaged by hand, or
-//! could not be written because the disk was read-only.
+//! The mark in the environment of a kept process, for when the list of kept processes does not contain it: the file
+//! was removed, or damaged by hand, or could not be written because the disk was read-only.
 //!
-//! A program may overwrite it (one that sets its title does), and another program's
-//! process may carry the same. So what is in the list and lives is what counts, and
-//! a process of another user than the daemon's counts only if it is known to
-//! [belong](super::belonging) to the command. What a kept process starts
-//! inherits the mark, and is told from it by the process id in there.
+//! A program may overwrite its mark (one that sets its title does), and another program's process may carry the
+//! same mark. Therefore a living process in the list takes precedence, and a process of another user than the
+//! daemon's counts only if it is known to [belong](super::belonging) to the command. The children of a kept process
+//! inherit the mark, and are distinguished by the process id in it.
 
 use std::io;
 use std::path::Path;
@@ -22,9 +20,9 @@ use bellwether_os::process::stat::Stat;
 use bellwether_os::spawn::mark::{NAME, PID, digest};
 use bellwether_os::user;
 
-/// The list, completed by the processes under this root that carry the mark and lead a group of their
-/// own. Of several that carry the same, the first that was started is the command's: it passes its
-/// environment on. `belongs` knows the command of a process, whatever that says of itself.
+/// The list, completed by the processes under this root that carry the mark and lead a group of their own. Of
+/// several with the same mark, the first that was started is the command's: the others inherited its environment.
+/// `belongs` returns the command of a process, independent of its mark.
 pub(super) fn find(
     root: &Path,
     list: Vec<KeptProcess>,
@@ -63,7 +61,7 @@ fn complete(
     found
 }
 
-/// Whether the one was started before the other, which lives: times of another boot say nothing.
+/// Whether the one was started before the other, which is alive: times of another boot are not comparable.
 fn comes_before(known: &ProcessId, living: &ProcessId) -> bool {
     known.boot_id != living.boot_id || known.start_time < living.start_time
 }
@@ -89,12 +87,12 @@ fn marked(
         launched: None,
         log_from: None,
         former: None,
-        // It is judged like one that says nothing of itself.
+        // It is treated like one without a mark.
         notify: None,
     }))
 }
 
-/// The module and the command of a process's environment, if it is of this root and its own.
+/// The module and the command in a process's environment, if the mark is of this root and of this process.
 fn parse(environment: &[u8], root: &str, pid: u32) -> Option<(ModuleName, CommandName)> {
     let own = pid.to_string();
     let variable = |name: &str| {
@@ -150,7 +148,7 @@ mod tests {
         };
         let marked = || vec![entry("a", 9), entry("a", 7), entry("b", 8), entry("c", 3)];
         let list = || vec![entry("a", 2), entry("b", 5), entry("c", 4)];
-        // In the list, `b` lives; of `a` there is a successor, with a child; what carries the mark of `c` is older.
+        // In the list, `b` is alive; `a` has a successor with a child; the process with the mark of `c` is older.
         let found = complete(list(), marked(), |entry| entry.process.start_time != 2);
         assert_eq!(found, [entry("a", 7), entry("b", 5), entry("c", 4)]);
         assert_eq!(complete(Vec::new(), marked(), |_| true), [entry("c", 3), entry("a", 7), entry("b", 8)]);
@@ -172,7 +170,7 @@ mod tests {
             notify: None,
         };
         let earlier_boot = BootId::try_from("0".repeat(32)).unwrap();
-        // The machine ran for a year before it was booted: the numbers of that time are larger.
+        // The machine ran for a year before this boot: the numbers of that time are larger.
         let listed = entry(ProcessId { start_time: u64::MAX, boot_id: earlier_boot, ..process });
         let found = complete(vec![listed], vec![entry(process)], |entry| entry.process.still_alive());
         assert_eq!(found, [entry(process)]);

@@ -1,14 +1,15 @@
-//! Listens to what a kept application says of itself: the socket of its `NOTIFY_SOCKET` (`sd_notify(3)`).
+//! Receives the messages of a kept application: the socket of its `NOTIFY_SOCKET` (`sd_notify(3)`).
 //!
 //! ```text
 //!   application ──READY=1, STATUS=…, WATCHDOG=1──▶ socket ──▶ Notified ──▶ the process checker of its command
 //! ```
-//! Each start has a socket of its own, in the abstract namespace: an application of another user could not
-//! reach a file in the daemon's folders. Every user of the host can send to it, so the kernel has to say who
-//! sent a message: only the application's processes are believed, and users that could do anything to it anyway.
+//! Each start has its own socket, in the abstract namespace: an application of another user could not reach a file
+//! in the daemon's folders. Every user of the host can send to it, so the kernel has to identify the sender of a
+//! message: messages are accepted only from the application's processes, and from users that could control it
+//! anyway.
 //!
-//! The socket is read before an application counts as silent: a daemon that was stopped for a while says
-//! nothing of others.
+//! The socket is read before an application counts as silent: after the daemon itself was stopped for a while,
+//! messages may be waiting.
 
 use std::io;
 use std::sync::Arc;
@@ -31,14 +32,14 @@ use bellwether_os::user;
 
 /// So many messages are read before others get their turn.
 const MAX_AT_ONCE: usize = 64;
-/// And then none for so long: an application that never pauses costs little.
+/// The pause after that: an application that sends all the time costs little.
 const PAUSE: Duration = Duration::from_millis(20);
-/// A loop that wakes up so much too late has stood still, and perhaps the application with it.
+/// A loop that wakes up this much too late was suspended, and perhaps the application with it.
 const LATE: Duration = Duration::from_millis(500);
-/// A name that the daemon before this one has not given back yet is tried again for so long.
+/// The time for which a name is retried that the previous daemon has not released yet.
 const NAME_FREE_WITHIN: Duration = Duration::from_secs(5);
 
-/// One socket.
+/// The socket of one start.
 #[derive(Debug)]
 pub(super) struct NotifySocket {
     socket: MessageSocket,
@@ -46,7 +47,7 @@ pub(super) struct NotifySocket {
 }
 
 impl NotifySocket {
-    /// With a new name. Needs a tokio runtime around it.
+    /// With a new name. Must be called in a tokio runtime.
     pub(super) fn new() -> io::Result<Self> {
         Self::named(format!("bellwether-notify-{:032x}", fastrand::u128(..)))
     }
@@ -61,7 +62,7 @@ impl NotifySocket {
         format!("@{}", self.name)
     }
 
-    /// Takes in what is said and passes on what has changed, until dropped.
+    /// Processes messages and publishes changes, until it is dropped.
     async fn listen(self, of: Speaker, pass_on: watch::Sender<Notified>) {
         let mut notified = pass_on.borrow().clone();
         let (mut alive_at, mut excused) = (Instant::now(), false);
@@ -82,12 +83,12 @@ impl NotifySocket {
             if is_alive {
                 (alive_at, excused) = (Instant::now(), false);
             } else if late_by.is_some_and(|late_by| late_by >= LATE) && !excused {
-                // The application gets its whole time once more to give a sign of life.
+                // The application gets its whole watchdog time again.
                 (alive_at, excused) = (Instant::now(), true);
             } else if is_overdue && all {
                 notified.hangs = Some(Hang::Silent);
             }
-            // Kept before anything follows from it: a daemon that is killed in between has not acted on it.
+            // Stored before it has an effect: a daemon that is killed in between has not acted on it.
             pass_on.send_if_modified(|shown| {
                 shown.clone_from(&notified);
                 false
@@ -95,14 +96,15 @@ impl NotifySocket {
             if notified.is_worth_keeping(&before) {
                 of.write_ledger();
             }
-            // Another status is seen at the next look: an application may show one many times a second.
+            // Another status is shown at the next run of the checker: an application may change it many times a
+            // second.
             pass_on.send_if_modified(|_| !notified.differs_in_status_only(&before));
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    /// What is there now, of those who are believed, and whether that was all. `to_the_end`: whether or not the
-    /// runtime knows that there is something, which it may not yet after a standstill of the daemon.
+    /// Reads the messages of accepted senders that are there now, and returns whether that was all. `to_the_end`:
+    /// do not rely on the runtime's readiness, which may be outdated after the daemon was suspended.
     fn waiting(&self, of: &Speaker, to_the_end: bool) -> (Vec<String>, bool) {
         let mut messages = Vec::new();
         for _ in 0..MAX_AT_ONCE {
@@ -122,9 +124,9 @@ impl NotifySocket {
     }
 }
 
-/// The application that is listened to.
+/// The application whose messages are accepted.
 struct Speaker {
-    /// Its first process.
+    /// The id of its first process.
     leader: u32,
     /// The command that its processes were started as.
     started_as: KeptKey,
@@ -157,7 +159,7 @@ fn comes_from(belonging: &Belonging, command: &KeptKey, pid: u32) -> bool {
     belonging.of(&Image::read(pid)).as_ref() == Some(command)
 }
 
-/// A socket that is listened to until this is dropped.
+/// A socket that is read until this is dropped.
 #[derive(Debug)]
 pub(super) struct Listening {
     socket: String,
@@ -166,12 +168,12 @@ pub(super) struct Listening {
 }
 
 impl Listening {
-    /// What has been said, now and from now on.
+    /// The reported state, now and from now on.
     pub(super) fn notified(&self) -> watch::Receiver<Notified> {
         self.notified.clone()
     }
 
-    /// For the next daemon.
+    /// The record for the next daemon.
     pub(super) fn state(&self) -> Listened {
         Listened { socket: self.socket.clone(), notified: self.notified.borrow().clone() }
     }
@@ -184,7 +186,7 @@ impl Drop for Listening {
 }
 
 impl Inner {
-    /// Listens to what this process of the command, and those that it starts, say.
+    /// Accepts messages from this process of the command, and from those that it starts.
     pub(super) fn listen(
         self: &Arc<Self>,
         slot: &Slot,
@@ -220,7 +222,7 @@ impl Inner {
             match once_free(name).await {
                 Ok(socket) => socket.listen(speaker, pass_on).await,
                 Err(error) => tracing::warn!(
-                    %error, %module, %command, "what it says of itself is not listened to: restart it for that"
+                    %error, %module, %command, "its sd_notify messages are not received: restart it to enable them"
                 ),
             }
         });
@@ -228,7 +230,7 @@ impl Inner {
     }
 }
 
-/// The socket of that name. The daemon before this one may hold it for a moment still.
+/// The socket with that name. The previous daemon may still hold it for a moment.
 async fn once_free(name: String) -> io::Result<NotifySocket> {
     let until = Instant::now() + NAME_FREE_WITHIN;
     loop {

@@ -1,4 +1,4 @@
-//! What is known of one command.
+//! What is known about one command.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,24 +12,24 @@ use bellwether_os::process::group::ProcessGroup;
 use bellwether_os::process::identity::ProcessId;
 use bellwether_os::process::kept_table::KeptKey;
 
-/// What belongs to one command.
+/// The state of one command.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) key: KeptKey,
-    /// One start at a time.
+    /// Allows one start at a time.
     pub(super) starting: Arc<tokio::sync::Mutex<()>>,
-    /// What waits at the gate: written down, and not yet the application.
+    /// The process at the gate: recorded, and not yet the application.
     pub(super) waiting: Mutex<Option<ProcessId>>,
-    /// Where what waits there will say how it is, and that it has said nothing.
+    /// The notification socket of the process at the gate, and its initial state.
     notify: Mutex<Option<Listened>>,
     /// What its process was started with, if that is known.
     pub(super) launched: Mutex<Option<Launched>>,
     pub(super) held: Mutex<Option<Held>>,
-    /// How long its log was before its process wrote there, where that is known.
+    /// The length of its log before its process started, where that is known.
     log_from: Mutex<Option<u64>>,
-    /// Its process was told to end, or a command ran that may have been there to end it.
+    /// Its process was asked to exit, or a command ran whose purpose may have been to end it.
     end_expected: AtomicBool,
-    /// What has left the group is asked to end by this, if somebody has said so.
+    /// The signal that asks processes outside the group to exit, if one was specified.
     pub(super) ends_by: Mutex<Option<Signal>>,
     /// The command that its processes were started as, before another module took them over.
     pub(super) former: Mutex<Option<KeptKey>>,
@@ -59,13 +59,13 @@ impl Slot {
         self.held().as_ref().map(|held| held.group)
     }
 
-    /// What the next daemon has to look for.
+    /// The record for the next daemon.
     pub(super) fn process(&self) -> Option<ProcessId> {
         let waiting = *self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.or_else(|| self.group().map(|group| group.leader()))
     }
 
-    /// Whether its first process lives.
+    /// Whether its first process is alive.
     pub(super) fn is_led(&self) -> bool {
         let leader = self.held().as_ref().and_then(|held| held.leader.clone());
         leader.is_some_and(|leader| !leader.has_ended())
@@ -103,7 +103,7 @@ impl Slot {
         *self.log_from.lock().unwrap_or_else(PoisonError::into_inner) = from;
     }
 
-    /// From here on an end of its process is not out of the blue.
+    /// From here on, the end of its process is not unexpected.
     pub(super) fn expect_end(&self) {
         self.end_expected.store(true, Ordering::Release);
     }
@@ -112,18 +112,18 @@ impl Slot {
         self.end_expected.load(Ordering::Acquire)
     }
 
-    /// Its process lives, and nothing has told it to end.
+    /// Its process is alive, and was not asked to exit.
     pub(super) fn begin(&self) {
         self.end_expected.store(false, Ordering::Release);
     }
 
-    /// What waits at the gate, and where it will say how it is.
+    /// Sets the process at the gate, and its notification socket.
     pub(super) fn set_waiting(&self, process: Option<ProcessId>, notify: Option<Listened>) {
         *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = process;
         *self.notify.lock().unwrap_or_else(PoisonError::into_inner) = notify;
     }
 
-    /// What has been said of itself, for the next daemon.
+    /// The state that it has reported, for the next daemon.
     pub(super) fn listened(&self) -> Option<Listened> {
         let held = self.held().as_ref().and_then(|held| held.listening.as_ref()).map(Listening::state);
         held.or_else(|| self.notify.lock().unwrap_or_else(PoisonError::into_inner).clone())

@@ -28,8 +28,8 @@ impl Inner {
         })?;
         let id = waiting.leader.id();
         self.enter(slot, id.pid);
-        // Written down before it becomes the application: a daemon that is killed between the two
-        // leaves nothing behind.
+        // Recorded before it becomes the application: a daemon that is killed between the two leaves nothing
+        // behind.
         slot.set_launched(Some(Launched::by(spec)));
         slot.set_log_from(before);
         let watchdog = notifies.and_then(|notifies| notifies.watchdog);
@@ -42,7 +42,7 @@ impl Inner {
             let listens = listening.is_some();
             self.hold(slot, Arc::new(leader), listening);
             slot.set_waiting(None, None);
-            // It may have said something since the list was written.
+            // It may have sent a message since the list was written.
             if listens {
                 self.write_ledger();
             }

@@ -8,9 +8,9 @@ use bellwether_os::spawn::execution::Execution;
 use bellwether_os::spawn::gate::Launcher;
 use bellwether_testing::process::{command, is_pending, until};
 
-/// Runs until it is ended, with a child of its own; tells when both are there.
+/// Runs until it is killed, with a child of its own; reports when both have started.
 const PARENT: &str = "sleep 600 & echo > ready; wait";
-/// Leaves a child behind in its group, and ends.
+/// Leaves a child behind in its group, and exits.
 const LEAVES: &str = "sleep 600 & exit 3";
 
 async fn file_appears(harness: &Harness, name: &str) {
@@ -103,7 +103,7 @@ async fn the_end_of_what_gave_up_is_told_with_its_last_words() {
     let (module, name) = (&harness.module, command("keep"));
     kept.start(module, &name, &shell("echo no such port >&2; exit 4", true)).await.unwrap();
     assert_eq!(ended(kept.subscribe(module, &name)).await, "exited with 4; its log says: no such port");
-    // The words of the one before are not its own.
+    // The last words of the previous process are not its own.
     kept.start(module, &name, &shell("exit 5", true)).await.unwrap();
     assert_eq!(ended(kept.subscribe(module, &name)).await, "exited with 5");
 }
@@ -152,7 +152,7 @@ async fn children_whose_leader_died_without_a_keeper_are_found_again() {
     let leader = PidFd::open_exact(&id).unwrap().unwrap();
     leader.signal(Signal::Kill).unwrap();
     leader.exited().await;
-    // As init would.
+    // Like init.
     leader.wait_status().unwrap();
 
     let kept = harness.runner().await.kept;
@@ -167,7 +167,7 @@ async fn another_process_with_a_remembered_id_is_left_alone() {
     let harness = Harness::new();
     let stranger = harness.runner().await.kept;
     let (module, name) = (&harness.module, command("keep"));
-    // It carries no mark: nobody keeps it.
+    // It carries no mark, so it is not kept.
     let id = stranger.start(module, &name, &shell("exec sleep 600", false)).await.unwrap();
 
     let forged = ProcessId { start_time: id.start_time - 1, ..id };
@@ -201,7 +201,7 @@ async fn a_start_that_is_given_up_is_seen_by_who_asks_what_runs() {
     for _ in 0..20 {
         {
             let mut start = Box::pin(kept.start(module, &name, &spec));
-            // Under way on another thread, or done already: both must be seen.
+            // In progress on another thread, or already done: both must be noticed.
             let _under_way = is_pending(&mut start).await;
         }
         kept.quiesce(module).await.unwrap();
@@ -234,7 +234,7 @@ async fn what_is_kept_is_found_again_by_its_mark_when_the_list_of_it_is_lost() {
         let kept = harness.runner().await.kept;
         kept.start(module, &name, &shell(PARENT, true)).await.unwrap()
     };
-    // While a process becomes another program, it shows no mark.
+    // While a process executes another program, its mark cannot be read.
     file_appears(&harness, "ready").await;
     let list = harness.root.path().join("state/kept.json");
     for damage in [Some("{ \"processes\": [ { \"module\": 1 } ] }"), Some("{ \"processes\": [] }"), None] {
@@ -270,10 +270,10 @@ async fn a_module_that_is_renamed_inherits_what_runs_if_it_would_start_just_the_
     assert_eq!(*kept.subscribe(module, &name).borrow(), KeptState::Never);
     assert_eq!(kept.start(&heir, &start, &spec).await.unwrap(), id, "it runs already");
 
-    // The next daemon knows it under its new name, and its end is seen there.
+    // The next daemon knows it under its new name, and notices its end.
     let next = harness.runner().await.kept;
     assert_eq!(next.subscribe(&heir, &start).borrow().running(), Some(id));
-    // Two daemons would ask both how it has ended, and one of them be told.
+    // Two daemons would both try to reap it, and only one would succeed.
     drop(next);
     kept.kill_all(&heir).await.unwrap();
     assert_eq!(ended(kept.subscribe(&heir, &start)).await, "was ended by SIGKILL");
@@ -292,11 +292,11 @@ async fn after_a_stop_whoever_outlives_it_is_named() {
     assert_eq!(kept.outlives(module, Duration::from_millis(10)).await.unwrap(), None);
 }
 
-/// A launcher on a disk that is slow: the start is over, and it has not made its group yet.
+/// A launcher on a slow disk: the start is over, and it has not made its group yet.
 #[tokio::test]
 async fn one_that_has_made_no_group_yet_is_signalled_and_counted_as_well() {
     let harness = Harness::new();
-    // It gives up the line to the daemon, and becomes nothing else.
+    // It closes the connection to the daemon, and executes nothing else.
     let script = harness.root.path().join("launcher");
     std::fs::write(&script, "exec sleep 600 < /dev/null\n").unwrap();
     let argument = Box::leak(script.to_str().unwrap().to_owned().into_boxed_str());

@@ -1,4 +1,4 @@
-//! What the last run of an application has left is ended before it is started again: of which commands, and how.
+//! Which leftovers of an application's last run are ended before it is started again, and how.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use bellwether_config::quantity::parse_duration;
 use bellwether_config::spec::ModuleSpec;
 use bellwether_os::spawn::command::CommandSpec;
 
-/// What the application may need done before it starts. It must not find the last run at work.
+/// The command that prepares the start of the application. It must not run while the last run is still active.
 const BEFORE_START: &str = "before-start";
-/// More signals, one after the other, are not sent.
+/// The maximum number of signals, one after the other.
 const MAX_STAGES: usize = 5;
 
-/// The commands whose last run has to be over before this step, each with how it is ended.
+/// The commands whose last run has to be over before this step, each with the way it is ended.
 pub(super) fn requests(module: &ModuleSpec, action: &StepAction) -> Vec<(CommandName, Request)> {
     let (command, keep) = match action {
         StepAction::Keep(command) => (command, true),
@@ -35,8 +35,8 @@ pub(super) fn requests(module: &ModuleSpec, action: &StepAction) -> Vec<(Command
     meant.map(|(name, spec)| (name.clone(), shortened(request(module, spec), spec.leftovers))).collect()
 }
 
-/// What a dead application has left keeps the next one waiting: its clients are sent nowhere until then, and no
-/// parent gives it new work. All stages together last for as long as its file allows.
+/// Leftovers of a dead application delay the next one: until then it serves no clients, and no parent process gives
+/// the leftovers new work. All stages together last as long as the file allows.
 pub(super) fn shortened(mut request: Request, within: Duration) -> Request {
     let each = within / u32::try_from(request.stages.len().max(1)).unwrap_or(u32::MAX);
     for stage in &mut request.stages {
@@ -45,10 +45,10 @@ pub(super) fn shortened(mut request: Request, within: Duration) -> Request {
     request
 }
 
-/// How what this command has left is asked to end: by the signals of the module's stops, within the time of them.
+/// How leftovers of this command are asked to exit: with the signals of the module's stops, within their times.
 pub(super) fn request(module: &ModuleSpec, spec: &CommandSpec) -> Request {
     let config = |key: &str| module.restart.config.get(key);
-    // A command that runs to its end says how long that may take; how long the end of the application, its `stop` does.
+    // For a command that runs to completion, its own timeout; for the application, that of its `stop`.
     let stop = module.commands.iter().find(|(name, spec)| name.as_str() == "stop" && !spec.keep);
     let within = stop.filter(|_| !spec.keep).map_or(spec.timeout, |(_, stop)| stop.timeout);
     let series: Vec<Stage> = config("stop")
@@ -62,7 +62,7 @@ pub(super) fn request(module: &ModuleSpec, spec: &CommandSpec) -> Request {
     Request { stages: vec![Stage { signal, within }] }
 }
 
-/// What another restart script means by a key of this name is not known: what does not look like a stage is none.
+/// Another restart script may use a key of this name differently: a value that is not a valid stage is ignored.
 fn stage_of(stage: &Value, otherwise: Duration) -> Option<Stage> {
     let signal = signal_of(stage.get("signal")?)?;
     let within = match stage.get("wait") {
@@ -139,7 +139,7 @@ mod tests {
             assert_eq!(waits(&other), "", "{other}");
         }
         assert_eq!(waits(&StepAction::Pause(Duration::ZERO)), "");
-        // It is not given the whole time of a stop, but what its file says.
+        // It does not get the whole time of a stop, but the time that its file sets.
         let mut within = |leftovers: Option<u64>| {
             let keep = module.commands.get_mut(&command("keep")).unwrap();
             keep.leftovers = leftovers.map_or(keep.leftovers, Duration::from_secs);

@@ -152,7 +152,7 @@ async fn a_step_that_makes_no_sense_is_refused_with_what_to_do() {
     let checker = CheckerName::new("app").unwrap();
     for (action, said) in [
         (run("other"), "the module declares no command `other`"),
-        (run("keep"), "command `keep` is kept, not run to its end"),
+        (run("keep"), "command `keep` is kept, not run to completion"),
         (StepAction::Keep(command("run")), "command `run` is not kept"),
         (StepAction::AwaitExit(Target::Command(command("run"))), "command `run` is not kept"),
         (StepAction::AwaitExit(Target::Checker(checker.clone())), "the module has no checker `app`"),
@@ -181,14 +181,14 @@ async fn a_kept_command_that_is_declared_no_more_can_still_be_stopped() {
     let gone = runner.carry_out(&module, &StepAction::AwaitExit(target), LONG).await;
     assert_eq!(gone.unwrap(), "`keep`: no process is left");
     let again = runner.carry_out(&module, &StepAction::Keep(command("keep")), LONG).await;
-    assert_eq!(again.unwrap(), "`keep` is declared no more and is not started again");
+    assert_eq!(again.unwrap(), "`keep` is no longer declared and is not started again");
     assert!(processes_of(harness.root.path()).is_empty());
 }
 
 #[tokio::test]
 async fn an_application_in_the_background_that_lives_on_has_not_been_killed() {
     let harness = Harness::new();
-    // What `start` leaves is known to be the application. This is something that is called like it.
+    // The processes that `start` leaves are the application. This is another one with the same name.
     let mut module = harness.module(&[("other", "sleep 600 & echo $! > pid; exit 0")]);
     module.checkers.extend([checker("app", Find::PidFile(harness.root.path().join("pid")))]);
     let runner = harness.runner().await;
@@ -206,7 +206,7 @@ async fn an_application_in_the_background_that_lives_on_has_not_been_killed() {
     );
     assert_eq!(processes_of(harness.root.path()).len(), 1, "it is not ours to kill");
 
-    // A look after a stop sees it as well, and waits until it has ended, if it ends soon.
+    // A check after a stop sees it as well, and waits until it has ended, if it ends soon.
     let look = runner.look_stopped(&module.name, Some(&module), LONG);
     tokio::pin!(look);
     assert!(is_pending(&mut look).await);
@@ -251,7 +251,7 @@ async fn a_kept_process_that_takes_its_time_to_end_is_waited_for() {
 #[tokio::test]
 async fn what_an_application_that_died_has_left_is_ended_by_a_look() {
     let harness = Harness::new();
-    // What a shell ignores, its children ignore.
+    // Children inherit ignored signals from the shell.
     let module = harness.module(&[("keep", "trap '' TERM; sleep 600 & exit 3")]);
     let runner = harness.runner().await;
     runner.carry_out(&module, &StepAction::Keep(command("keep")), LONG).await.unwrap();
@@ -264,7 +264,7 @@ async fn what_an_application_that_died_has_left_is_ended_by_a_look() {
 
 type Hold = fn(&[Stat]) -> io::Result<Vec<PidFd>>;
 
-/// A process that is found, and cannot be held: it has just ended, or there is no descriptor for it.
+/// A process that is found, but cannot be opened: it has just ended, or there is no descriptor left.
 #[tokio::test]
 async fn a_process_that_ends_while_it_is_looked_at_has_not_outlived_the_stop() {
     let stat = Stat::read(std::process::id()).unwrap();
@@ -280,7 +280,7 @@ async fn a_process_that_ends_while_it_is_looked_at_has_not_outlived_the_stop() {
         assert_eq!(outlives(until, look, hold).await, None);
         assert_eq!(sights.get(), 3);
     }
-    // It is there to the end.
+    // It exists until the end.
     let there = || async { Some(vec![stat.clone()]) };
     let now = tokio::time::Instant::now();
     assert_eq!(outlives(now, there, holds[0]).await, Some(stat.clone()));

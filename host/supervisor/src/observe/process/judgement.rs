@@ -1,4 +1,4 @@
-//! From what was seen to what it means. Pure.
+//! Derives the observation from what was seen. Pure.
 
 use bellwether_core::moment::Moment;
 use bellwether_core::observation::{Measurement, Observation, ProcessFact, Status};
@@ -10,36 +10,36 @@ use bellwether_os::process::notified::Notified;
 use bellwether_os::process::stat::Stat;
 use bellwether_os::process::usage::Usage;
 
-/// What keeps a small number from meaning anything.
-const HIDDEN: &str = "it could not be told whether there are more: processes of other users are hidden from \
+/// Why a low number of processes is not conclusive.
+const HIDDEN: &str = "it could not be determined whether there are more: processes of other users are hidden from \
                       this one (hidepid). Run the daemon as their user, or in the group of the mount of /proc";
-/// So many process ids are named in a sentence.
+/// The number of process ids that a sentence names.
 const MAX_NAMED: usize = 3;
 
-/// What one look saw.
+/// The result of one scan.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sight {
-    /// Those that live.
+    /// The living processes that count.
     pub(super) processes: Vec<Stat>,
-    /// Why there are none, where more is known than that.
+    /// Why there are none, if more is known than that.
     pub(super) absence: Option<String>,
-    /// What they use, if it was measured.
+    /// Their usage, if it was measured.
     pub(super) usage: Option<Usage>,
-    /// The ids of those that ended since the last look.
+    /// The ids of those that ended since the last scan.
     pub(super) ended: Vec<u32>,
-    /// What is not as it should be, although they are there.
+    /// What is wrong although they exist.
     pub(super) remark: Option<String>,
     /// The ids of those that match and do not come from the module, if only such ones count.
     pub(super) others: Vec<u32>,
-    /// There may be more that this daemon may not see.
+    /// There may be more processes that this daemon cannot see.
     pub(super) hidden: bool,
-    /// There is none because the kept process, which ran, has ended.
+    /// There is none because the kept process has ended.
     pub(super) has_ended: bool,
-    /// What a kept one says of itself, if it is listened to.
+    /// The reported state of a kept process, if it has a notification socket.
     pub(super) notified: Option<Notified>,
 }
 
-/// What it means for this checker.
+/// The observation that follows for this checker.
 pub(super) fn judge(spec: &ProcessSpec, sight: &Sight, now: Moment) -> Observation {
     let count = u32::try_from(sight.processes.len()).unwrap_or(u32::MAX);
     let label = label(&spec.find);
@@ -106,14 +106,14 @@ fn too_many(spec: &ProcessSpec, sight: &Sight, label: &str) -> String {
 
 fn well(sight: &Sight, label: &str) -> String {
     if sight.processes.is_empty() {
-        return format!("{}no process {label} is running, as it may be", ended(sight));
+        return format!("{}no process {label} is running, which is allowed", ended(sight));
     }
     let status = sight.notified.as_ref().filter(|notified| complaint(notified).is_none());
     let status = status.and_then(|notified| notified.status.as_ref()).map(|status| format!(": {status}"));
     format!("{}{}{}", ended(sight), present(&sight.processes, label), status.unwrap_or_default())
 }
 
-/// `pid 5 has ended; `, or nothing.
+/// `pid 5 has ended; `, or an empty string.
 fn ended(sight: &Sight) -> String {
     match sight.ended.as_slice() {
         [] => String::new(),
@@ -144,7 +144,7 @@ fn named(pids: impl ExactSizeIterator<Item = impl ToString>) -> String {
     }
 }
 
-/// The processes in a sentence.
+/// The description of the processes in a sentence.
 pub(crate) fn label(find: &Find) -> String {
     match find {
         Find::Name(name) => format!("`{name}`"),
@@ -155,7 +155,7 @@ pub(crate) fn label(find: &Find) -> String {
     }
 }
 
-/// The first bound that is not kept, or that nobody can tell about.
+/// The first limit that is exceeded, or cannot be checked.
 fn out_of_bounds(bounds: &ProcessBounds, usage: &Usage, several: bool) -> Option<(Status, String)> {
     let (uses, has, one_has) = if several {
         ("together use", "together have", "include one that has")
@@ -187,7 +187,7 @@ fn out_of_bounds(bounds: &ProcessBounds, usage: &Usage, several: bool) -> Option
     }
 }
 
-/// `2.3 GiB`, `2 GiB`, `512 B`: one digit behind the point at most.
+/// `2.3 GiB`, `2 GiB`, `512 B`: one decimal place at most.
 fn bytes(count: u64) -> String {
     const UNITS: [&str; 4] = ["TiB", "GiB", "MiB", "KiB"];
     for (unit, shift) in UNITS.iter().zip([40, 30, 20, 10]) {
@@ -254,10 +254,10 @@ mod tests {
         let said = |notified: &Notified| (seen(notified).status, seen(notified).summary);
         let of = |text: &str| format!("1 process `nginx` (pid 5){text}");
         notified.take("STATUS=recovers");
-        let starting = of(" has not said yet that it is ready (READY=1): recovers");
+        let starting = of(" has not reported yet that it is ready (READY=1): recovers");
         assert_eq!(said(&notified), (Status::Fail, starting));
         let starting =
-            of(" has not said that it is ready (READY=1), or said so while no daemon ran: recovers");
+            of(" has not reported that it is ready (READY=1), or did so while no daemon ran: recovers");
         assert_eq!(said(&notified.clone().after_a_gap()), (Status::Unknown, starting));
         let progress = |notified: &Notified| {
             seen(notified).measurements.iter().any(|measured| measured.name == "progress")
@@ -269,17 +269,17 @@ mod tests {
         assert_eq!(said(&notified), (Status::Pass, of(": 5 clients")));
         assert!(!progress(&notified) && !seen(&notified).is_of_a_hang());
         notified.hangs = Some(bellwether_os::process::notified::Hang::Silent);
-        let silent = of(" has given no sign of life (WATCHDOG=1) for 30s: 5 clients");
+        let silent = of(" has sent no watchdog message (WATCHDOG=1) for 30s: 5 clients");
         assert_eq!(said(&notified), (Status::Fail, silent));
         assert!(seen(&notified).is_of_a_hang());
         notified.take("STOPPING=1\nSTATUS=");
-        assert_eq!(said(&notified), (Status::Fail, of(" says that it is stopping (STOPPING=1)")));
+        assert_eq!(said(&notified), (Status::Fail, of(" reports that it is stopping (STOPPING=1)")));
         assert!(!seen(&notified).is_of_a_hang());
         let gone = Sight { notified: Some(notified), ..sight(&[], &[5]) };
         assert_eq!(judged(&spec(1, None), &gone).1, "pid 5 has ended; no process `nginx` is running");
         let mut failed = Notified::nothing(None);
         failed.take("READY=1\nWATCHDOG=trigger");
-        assert_eq!(said(&failed), (Status::Fail, of(" says that it has failed (WATCHDOG=trigger)")));
+        assert_eq!(said(&failed), (Status::Fail, of(" reports that it has failed (WATCHDOG=trigger)")));
     }
 
     #[test]
@@ -307,7 +307,7 @@ mod tests {
                 "2 processes `nginx` (pids 5 and 7), more than the 1 allowed",
             ),
             (spec(0, Some(0)), &[5], &[], Fail, "1 process `nginx` (pid 5), and none is allowed"),
-            (spec(0, Some(0)), &[], &[], Pass, "no process `nginx` is running, as it may be"),
+            (spec(0, Some(0)), &[], &[], Pass, "no process `nginx` is running, which is allowed"),
         ] {
             assert_eq!(judged(&spec, &sight(pids, ended)), (status, summary.to_owned()));
         }
@@ -333,7 +333,9 @@ mod tests {
         let (status, summary) = judged(&spec(2, None), &hidden(&[5]));
         assert_eq!(status, Status::Unknown);
         assert!(
-            summary.starts_with("1 process `nginx` (pid 5), fewer than the 2 required; it could not be told")
+            summary.starts_with(
+                "1 process `nginx` (pid 5), fewer than the 2 required; it could not be determined"
+            )
         );
         assert_eq!(judged(&spec(1, None), &hidden(&[5])).0, Status::Pass);
         assert_eq!(judged(&spec(1, Some(1)), &hidden(&[5, 7])).0, Status::Fail, "too many are too many");

@@ -9,10 +9,10 @@ use bellwether_config::spec::ProcessBounds;
 use bellwether_os::process::identity::ProcessId;
 use bellwether_os::process::pidfd::PidFd;
 
-/// Longer than any test: whatever comes before it came without a poll.
+/// Longer than any test, so that everything that comes earlier came without polling.
 const NEVER: Duration = Duration::from_hours(1);
 
-/// Ends its child also when a test fails.
+/// Kills its child even if a test fails.
 struct Guard(Child);
 impl Drop for Guard {
     fn drop(&mut self) {
@@ -21,7 +21,7 @@ impl Drop for Guard {
     }
 }
 
-/// A process that is found by its own word.
+/// A process that is found by its unique argument.
 fn marked(word: &str) -> Guard {
     use std::io::Read;
     let mut child = Guard(
@@ -32,7 +32,7 @@ fn marked(word: &str) -> Guard {
             .spawn()
             .unwrap(),
     );
-    // Between its start and its first word its command line is not there yet.
+    // Right after its start, its command line is not visible yet.
     child.0.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
     child
 }
@@ -97,7 +97,7 @@ async fn a_death_and_a_new_process_are_seen_between_two_intervals() {
     let (status, summary) = watch.next().await;
     assert_eq!(status, Status::Pass);
     assert!(summary.ends_with(&format!("(pid {pid})")), "{summary}");
-    // Not reaped: a zombie is no life.
+    // Not reaped: a zombie does not count as alive.
     PidFd::of_child(&child.0).unwrap().signal(Signal::Kill).unwrap();
     let (status, summary) = watch.next().await;
     assert_eq!(status, Status::Fail);

@@ -1,4 +1,4 @@
-//! What a process checker waits for between two looks.
+//! The events that a process checker waits for between two scans.
 
 use std::time::{Duration, Instant};
 
@@ -12,19 +12,19 @@ use bellwether_os::process::pidfd::PidFd;
 use bellwether_os::process::stat::Stat;
 use bellwether_os::process::table::newest_pid;
 
-/// How often to ask whether something has started that is missing.
+/// The interval of the check for missing processes.
 const PATIENT: Duration = Duration::from_millis(250);
-/// The same while it is expected to start.
+/// The same while the application is expected to start.
 const EAGER: Duration = Duration::from_millis(50);
-/// A process may become the one looked for some time after its start (execve(2)).
+/// A process may match only some time after its start (execve(2)).
 const SETTLED: Duration = Duration::from_secs(2);
-/// A measurement takes longer only of large processes.
+/// A measurement takes longer only for large processes.
 const AT_ONCE: Duration = Duration::from_millis(100);
-/// Each held process costs a descriptor. The end of more of them is seen by the interval.
+/// Each monitored process costs a descriptor. The end of further ones is noticed at the interval.
 const MAX_HELD: usize = 256;
 
 impl Watcher {
-    /// Returns when there is a reason to look again, and at `due` at the latest.
+    /// Returns when there is a reason for another scan, and at `due` at the latest.
     pub(super) async fn wait(&mut self, due: Instant) -> News {
         let seen: &[Stat] = self.last.as_ref().map_or(&[], |last| &last.processes);
         let missing = seen.len() < usize::try_from(self.spec.at_least).unwrap_or(usize::MAX);
@@ -32,7 +32,7 @@ impl Watcher {
             return tokio::select! {
                 changed = kept.changed() => match changed {
                     Ok(()) => News::Ended,
-                    // The daemon ends: nobody will say anything any more.
+                    // The daemon is shutting down: there will be no further events.
                     Err(_) => std::future::pending().await,
                 },
                 () = says_more(self.notified.as_mut()) => News::MayHaveStarted,
@@ -47,12 +47,11 @@ impl Watcher {
         }
     }
 
-    /// Returns when there has been a new process since this was called, or not
-    /// long before.
+    /// Returns when there has been a new process since this was called, or shortly before.
     async fn one_may_have_started(&self) {
         let pause = if self.eager { EAGER } else { PATIENT };
         if !self.finder.scans() {
-            // A pid file is quicker read than anything else is asked.
+            // A pid file is faster to read than anything else.
             return tokio::time::sleep(pause).await;
         }
         let unsettled = self.newest.since.elapsed() < SETTLED;
@@ -65,7 +64,7 @@ impl Watcher {
     }
 }
 
-/// Does this, unless one of these processes ends: then nothing. What is done at once costs no
+/// Awaits the future, unless one of these processes ends: then `None`. A future that is ready immediately costs no
 /// descriptor.
 pub(super) async fn unless_one_ends<T>(work: impl Future<Output = T>, processes: &[Stat]) -> Option<T> {
     let ends = async {
@@ -79,7 +78,7 @@ pub(super) async fn unless_one_ends<T>(work: impl Future<Output = T>, processes:
     }
 }
 
-/// Returns when the process has said something new of itself; never if it is not listened to.
+/// Returns when the process has reported a new state; never if it has no notification socket.
 async fn says_more(notified: Option<&mut watch::Receiver<Notified>>) {
     if let Some(notified) = notified
         && notified.changed().await.is_ok()
@@ -95,9 +94,9 @@ async fn one_ends(processes: &[Stat]) {
     for stat in processes.iter().take(MAX_HELD) {
         match PidFd::open(stat.pid) {
             Ok(Some(pidfd)) if pidfd.id().start_time == stat.start_time => held.push(pidfd),
-            // It ended since the look.
+            // It has ended since the scan.
             Ok(_) => return,
-            // No descriptor is free. The interval is a good second best.
+            // There is no free descriptor, so the interval has to suffice.
             Err(error) => {
                 tracing::debug!(pid = stat.pid, %error, "cannot hold a process");
                 break;
@@ -122,7 +121,7 @@ mod tests {
         let mut child = Command::new("/bin/cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let processes = [Stat::read(child.id()).unwrap()];
         assert_eq!(unless_one_ends(ready(7), &processes).await, Some(7));
-        // Its input ends, and so does it.
+        // Its input ends, and therefore it exits.
         drop(child.stdin.take());
         assert_eq!(unless_one_ends(pending::<()>(), &processes).await, None);
         child.wait().unwrap();

@@ -1,4 +1,4 @@
-//! What lies in a folder, whatever it is.
+//! Entries of a folder, of every kind.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
@@ -73,7 +73,7 @@ fn a_file_that_cannot_be_looked_at_does_not_hide_the_others() {
     let before = list(root.path(), &Listing::new()).files;
     assert_eq!(before.len(), 2);
     fs::set_permissions(&away, Permissions::from_mode(0o000)).unwrap();
-    // Root may look everywhere.
+    // Root has access everywhere.
     let closed = fs::metadata(away.join("x.wasm")).is_err();
     let after = list(root.path(), &before).files;
     let nothing_known = stems(root.path(), &Listing::new());

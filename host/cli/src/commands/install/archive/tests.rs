@@ -6,7 +6,7 @@ use tar::{Builder, Header};
 
 use super::*;
 
-// Made with minisign and keys that were thrown away, over the checksums below.
+// Made with minisign and discarded keys, over the checksums below.
 pub(crate) const KEY: &str = "RWRG1ECVXm0RkXfNW7cSPVps9EiRYZkdR3VIe7UAQIl3q4PadYq7d4M4";
 const OTHER_KEY: &str = "RWRf2VB5n9JCacoz62q5ABh4lnSZ3dgbjJhg2P4Jqt/HisXv9luI0D1/";
 const SUMS: &str = "\
@@ -27,7 +27,7 @@ RURG1ECVXm0RkcTPUYYOKAgpY/pzqT4fZTWooY2Fj9c1zQ9cC5O2pJTlVQWb0FZfn+c6hnMuEcGDH1nO
 trusted comment: timestamp:1764500000\tfile:SHA256SUMS\thashed
 NqXjhb7hHH66rRwNdKs2gaBqC7GEpJ7rXVbYNJq1HX0Y+ddwzg61JIYQ6CKsn+9ZBx9V4j0r2FUgt7Xj247OAA==
 ";
-// Over the same checksums with a line more, which names `share/../../etc/passwd`.
+// Over the same checksums with one more line, which names `share/../../etc/passwd`.
 const ESCAPING: &str =
     "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881  share/../../etc/passwd\n";
 const SIGNED_ESCAPING: &str = "untrusted comment: s
@@ -60,7 +60,7 @@ fn tar(files: &[(&str, &str)], kind: EntryType) -> Vec<u8> {
     let mut builder = Builder::new(Vec::new());
     for (path, text) in files {
         let mut header = Header::new_ustar();
-        // As it stands: `set_path` refuses what a forged archive may have.
+        // Directly: `set_path` rejects names that a forged archive may contain.
         let name = format!("bellwether-1.2.3-x86_64-linux/{path}");
         header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
         header.set_entry_type(kind);
@@ -87,7 +87,7 @@ fn read_with(key: &str, bytes: &[u8]) -> Result<Release, Failure> {
     Release::read(file.path(), &PublicKey::from_base64(key).unwrap())
 }
 
-/// Why an archive is refused.
+/// Why an archive is rejected.
 fn refused(bytes: &[u8]) -> String {
     let failure = read_with(KEY, bytes).unwrap_err();
     assert_eq!(failure.exit(), Exit::Denied);
@@ -169,7 +169,7 @@ fn a_changed_byte_is_noticed_unless_it_changes_nothing() {
         bad[index] ^= 0x01;
         match read_with(KEY, &bad) {
             Err(_) => noticed += 1,
-            // When the archive was packed, or another way to pack the same bytes.
+            // The time at which the archive was packed, or another way to pack the same bytes.
             Ok(same) => {
                 assert_eq!((same.version, same.files), (expected.version.clone(), expected.files.clone()));
             }

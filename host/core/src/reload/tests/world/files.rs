@@ -1,4 +1,4 @@
-//! Files of a few words, and what comes of loading them.
+//! Simulated files, and the results of loading them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,43 +13,43 @@ use crate::id::{CheckerName, ComponentName, ModuleName};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Behaviour {
     Well,
-    /// Every run breaks.
+    /// Every run of it breaks.
     Breaks,
-    /// Every run but the trial breaks.
+    /// Every run except the trial breaks.
     BreaksLater,
     /// It does not compile.
     Garbage,
 }
 
-/// A component's file.
+/// The file of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Component {
-    /// Its digest.
+    /// Stands for its digest.
     pub(in super::super) number: u32,
     pub(in super::super) behaviour: Behaviour,
-    /// The only config that it takes; nothing if it takes any.
+    /// The only config that it accepts; `None` if it accepts any.
     pub(in super::super) takes: Option<u8>,
-    /// It asks for facts about processes.
+    /// Whether it requests facts about processes.
     pub(in super::super) asks: bool,
 }
 
-/// A module's file.
+/// The file of a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Module {
     pub(in super::super) name: ModuleName,
     pub(in super::super) says: Says,
 }
 
-/// What it says, apart from its name.
+/// Its content, apart from its name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(in super::super) struct Says {
-    /// It has mistakes of its own.
+    /// Whether it has errors of its own.
     pub(in super::super) mistaken: bool,
     /// One checker for each of these components, named like it.
     pub(in super::super) uses: Vec<&'static str>,
     /// The config of each of them.
     pub(in super::super) config: u8,
-    /// It grants facts about processes.
+    /// Whether it grants facts about processes.
     pub(in super::super) grants: bool,
 }
 
@@ -81,7 +81,7 @@ pub(in super::super) fn key(name: &str) -> ComponentKey {
     (ComponentKind::Checker, ComponentName::new(name).unwrap())
 }
 
-/// A component that works and takes any config.
+/// A component that works and accepts any config.
 pub(in super::super) fn well(number: u32) -> Component {
     Component { number, behaviour: Behaviour::Well, takes: None, asks: false }
 }

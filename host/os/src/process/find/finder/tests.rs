@@ -9,7 +9,7 @@ use super::*;
 use crate::process::kept_table::Origin;
 use crate::process::table::Image;
 
-/// Ends its child also when a test fails.
+/// Kills its child even if a test fails.
 struct Guard(Child);
 impl Drop for Guard {
     fn drop(&mut self) {
@@ -134,7 +134,7 @@ async fn a_zombie_is_not_found_and_a_living_process_is() {
             .spawn()
             .unwrap(),
     );
-    // Between its start and its first word its command line is not there yet.
+    // Right after its start, its command line is not visible yet.
     child.0.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
     let finder = finder(Find::Arguments(regex::Regex::new(&format!(" {marker}$")).unwrap()));
     let of_child = |found: Found| found.processes.iter().any(|stat| stat.pid == child.0.id());
@@ -166,7 +166,7 @@ async fn a_kept_process_is_found_by_its_identity_and_its_end_is_told() {
 
 #[tokio::test]
 async fn of_the_module_only_what_comes_from_its_command_counts() {
-    // Two of the same name: one is what the module keeps, the other is not the module's.
+    // Two processes of the same name: the module keeps one of them, the other is not the module's.
     let (kept, other) = (sleeper(), sleeper());
     let id = |guard: &Guard| ProcessId::of(guard.0.id()).unwrap();
     let find = Find::Arguments(regex::Regex::new("^/bin/sleep 600$").unwrap());
@@ -185,7 +185,7 @@ async fn of_the_module_only_what_comes_from_its_command_counts() {
     let elsewhere = Finder { module: ModuleName::new("other").unwrap(), ..ours.clone() };
     assert_eq!(pids(elsewhere.look(Duration::ZERO).await.unwrap()), [0_u32; 0]);
 
-    // What has left the group and its parents is known by its mark.
+    // A process that has left the group and its parents is identified by its mark.
     let origin = |_: &Image| Some((ModuleName::new("other").unwrap(), CommandName::new("start").unwrap()));
     ours.kept.tell_origins_by(Origin(Box::new(origin)));
     let seen = pids(elsewhere.look(Duration::ZERO).await.unwrap());

@@ -1,4 +1,4 @@
-//! Which of the numbers that were measured are drawn: the few that help to see what is wrong.
+//! Which measurements are drawn: the few that help to find a problem.
 
 use bellwether_core::policy::CheckerKind;
 use bellwether_core::snapshot::ModuleView;
@@ -6,12 +6,12 @@ use bellwether_core::verdict::Verdict;
 
 use bellwether_core::chart::ChartSeries;
 
-/// So many are drawn unless all are asked for.
+/// The number of charts, unless all are requested.
 const CHOSEN: usize = 4;
-/// More of them are in the API.
+/// The maximum number of charts; the API provides all of them.
 const MOST: usize = 24;
 
-/// Those that are drawn, and how many are not.
+/// The charts that are drawn, and the number of others.
 pub(super) fn chosen<'m>(
     module: &ModuleView,
     series: &'m [ChartSeries],
@@ -26,8 +26,8 @@ pub(super) fn chosen<'m>(
     (ranked, left_out)
 }
 
-/// How much a number tells of an incident, the most first: how long the checkers that are down take to
-/// answer, what the application uses, what others measure, and counts.
+/// How informative a measurement is for an incident, the most informative first: the duration of checkers that are
+/// down, the application's usage, other measurements, and counts.
 fn rank(module: &ModuleView, series: &ChartSeries) -> u8 {
     let checker = module.checkers.iter().find(|checker| checker.name.as_str() == series.checker);
     let Some(checker) = checker else { return 9 };

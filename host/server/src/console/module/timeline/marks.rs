@@ -1,4 +1,4 @@
-//! Moments at which something was decided, planned, commanded or reloaded.
+//! Marks for decisions, plans, commands and reloads.
 
 use bellwether_core::record::RecordKind;
 use bellwether_core::state::StateName;
@@ -10,14 +10,14 @@ use crate::console::frame::Times;
 use crate::console::look::Look;
 use bellwether_bus::Entry;
 
-/// Marks that are nearer to each other, in percent, would hide each other.
+/// Marks that are closer to each other, in percent, would overlap.
 const MARK_WIDTH: f64 = 3.0;
-/// One mark says so many things; all are in the table.
+/// The maximum number of events in one mark; the table has all of them.
 const TOLD: usize = 8;
-/// Of the looks, the worst first.
+/// The tones of the looks, the worst first.
 const TONES: [&str; 5] = ["bad", "warn", "held", "move", "idle"];
 
-/// A moment at which something happened.
+/// A mark for one or several events.
 #[derive(Debug)]
 pub(crate) struct Mark {
     pub(crate) x: String,
@@ -25,8 +25,8 @@ pub(crate) struct Mark {
     pub(crate) title: String,
 }
 
-/// What happened so close together that it would be drawn over each other is one mark: it looks like
-/// the worst of it, and says all of it.
+/// Events that are so close together that their marks would overlap share one mark: it has the look of the worst of
+/// them, and lists all of them.
 pub(super) fn marks(all: &[&Entry], axis: Axis, times: &Times) -> Vec<Mark> {
     let marked = all.iter().filter(|entry| entry.wall >= axis.since && is_marked(&entry.kind));
     let mut groups: Vec<(f64, Vec<&Entry>)> = Vec::new();
@@ -59,7 +59,7 @@ fn mark(at: f64, group: &[&Entry], times: &Times) -> Mark {
     Mark { x: percent(at), look, title: lines.join("\n") }
 }
 
-/// How a kind of record looks.
+/// The look of a kind of record.
 pub(crate) fn kind_look(kind: &RecordKind) -> Look {
     let look = |glyph, word, tone| Look { glyph, word, tone };
     match kind {

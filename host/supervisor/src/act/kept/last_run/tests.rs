@@ -6,9 +6,9 @@ use bellwether_core::plan::StepAction;
 use bellwether_testing::process::{command, until};
 use std::os::unix::process::CommandExt as _;
 
-/// Starts a child in a session of its own, which says when it is there, and goes on.
+/// Starts a child in its own session, which reports when it is ready, and continues.
 const AWAY: &str = "setsid sh -c 'echo > away; exec sleep 600' & while [ ! -e away ]; do sleep 0.01; done";
-/// The same, and the child does not hear SIGTERM.
+/// The same, and the child ignores SIGTERM.
 const DEAF: &str =
     "setsid sh -c 'trap \"\" TERM; echo > away; exec sleep 600' & while [ ! -e away ]; do sleep 0.01; done";
 
@@ -28,7 +28,7 @@ async fn is_there(harness: &Harness) {
     until("the child is there", || harness.root.path().join("away").exists()).await;
 }
 
-/// The only process there is, once it is what it becomes.
+/// The only process there is, once it has executed its program.
 async fn only_one(harness: &Harness) -> Stat {
     let mut only = None;
     let is_asleep = |processes: &[Stat]| matches!(processes, [one] if one.comm == "sleep");
@@ -74,7 +74,7 @@ async fn while_the_first_process_lives_it_alone_says_what_becomes_of_its_own() {
     kept.start(module, &name, &shell(&format!("trap '' TERM; {AWAY}; exec sleep 601"), true)).await.unwrap();
     is_there(&harness).await;
     for signal in [Signal::Term, Signal::Usr1] {
-        // What has left its group was started deaf as well; but it gets none of them.
+        // The process that has left its group ignores the signals as well; but it gets none of them.
         kept.signal(module, &name, signal).await.unwrap();
     }
     assert_eq!(kept.0.outside(&kept.slot(module, &name)).await.unwrap().len(), 1);
@@ -92,7 +92,7 @@ async fn a_start_names_what_the_last_run_has_left_and_waits_for_its_end() {
         let id = runner.kept.start(module, &name, &shell(script, true)).await.unwrap();
         runner.kept.subscribe(module, &name).wait_for(|state| state.running().is_none()).await.unwrap();
         let left = only_one(&harness).await;
-        // Another command's start has nothing to do with it.
+        // It is unrelated to the start of another command.
         assert!(end_last_run(&runner, &harness, "start", polite()).await.is_empty());
         let told = end_last_run(&runner, &harness, "keep", request).await;
         assert_eq!(told, [format!("waiting for 1 process of the last run: sleep {}", left.pid)]);
@@ -121,14 +121,14 @@ async fn what_a_start_has_left_in_the_background_is_the_application() {
     let within = bellwether_testing::process::PATIENCE;
     runner.carry_out(&module, &run("start"), within).await.unwrap();
     let left = only_one(&harness).await;
-    // What another command leaves is nobody's.
+    // The leftovers of another command belong to no kept command.
     runner.carry_out(&module, &run("other"), within).await.unwrap();
     let both = processes_of(harness.root.path());
     assert_eq!(both.len(), 2);
 
     let error = runner.kept.outlives(&harness.module, Duration::from_millis(10)).await.unwrap();
     assert_eq!(error, Some((command("start"), left.pid)), "it lives, and was not asked to end");
-    // Of the daemon after this one, too.
+    // The same is true for the next daemon.
     let next = harness.runner().await;
     let mut told = Vec::new();
     let tell = |text, _| {
@@ -174,7 +174,7 @@ async fn a_child_without_an_environment_is_known_by_its_parent() {
     let id = kept.start(module, &name, &shell(&format!("{script}; exec sleep 601"), true)).await.unwrap();
     is_there(&harness).await;
     assert_eq!(kept.0.outside(&kept.slot(module, &name)).await.unwrap().len(), 1);
-    // Known while its parent lived, it is known when that is gone.
+    // It was identified while its parent was alive, so it stays identified when the parent has ended.
     let leader = PidFd::open_exact(&id).unwrap().unwrap();
     leader.signal(Signal::Kill).unwrap();
     leader.exited().await;
@@ -191,7 +191,7 @@ async fn after_a_rename_what_has_left_the_group_is_the_heirs() {
     let harness = Harness::new();
     let kept = harness.runner().await.kept;
     let (module, name) = (&harness.module, command("keep"));
-    // Its launcher would have told the next daemon which of them is the first.
+    // Its launcher would have shown the next daemon which of them is the first.
     let away = AWAY.replace("setsid", "env -u BELLWETHER_KEPT setsid");
     let spec = shell(&format!("{away}; exec sleep 601"), true);
     kept.start(module, &name, &spec).await.unwrap();
@@ -205,7 +205,7 @@ async fn after_a_rename_what_has_left_the_group_is_the_heirs() {
     kept.inherit(&heir, &name, &launched, |of| of == module).unwrap();
     kept.kill_all(module).await.unwrap();
     assert_eq!(processes_of(harness.root.path()).len(), 2, "it is another's now");
-    // The daemon after this one knows as well.
+    // The next daemon knows it as well.
     drop(kept);
     let kept = harness.runner().await.kept;
     kept.kill_all(module).await.unwrap();

@@ -91,7 +91,7 @@ mod tests {
     fn the_schema_has_the_operators_keys_and_the_authors_words() {
         let schema = config_schema::<Config>();
         assert!(schema.contains("https://json-schema.org/draft/2020-12/schema"), "{schema}");
-        assert!(schema.contains(r#""description":"Where to look.""#), "{schema}");
+        assert!(schema.contains(r#""description":"The address to check.""#), "{schema}");
         assert!(schema.contains(r#""most-bytes""#), "{schema}");
         assert!(schema.contains(r#""additionalProperties":false"#), "{schema}");
     }

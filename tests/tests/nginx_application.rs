@@ -213,7 +213,7 @@ fn a_nginx_with_a_mistake_in_its_file_is_given_up_in_its_own_words_and_starts_on
     let reason = failed.reason;
     assert!(reason.contains("exited with 1"), "{reason}");
     assert!(reason.contains("unknown directive \"worker_bogus\""), "{reason}");
-    assert!(reason.contains("3 automatic restarts within 1h are spent"), "{reason}");
+    assert!(reason.contains("3 automatic restarts within 1h are used up"), "{reason}");
     assert_eq!(site.daemon.health(MODULE).status, 503);
     let events = site.daemon.events();
     assert!(events.iter().any(|event| event.is_change("state", "backoff")), "{events:#?}");

@@ -120,7 +120,7 @@ fn an_application_that_dies_again_and_again_is_tried_ever_later_until_the_budget
     assert_eq!(waits.len(), 3, "{waits:?}");
     assert_eq!(waits[0], 0);
     assert!((750..=1000).contains(&waits[1]) && (1500..=2000).contains(&waits[2]), "{waits:?}");
-    assert!(world.view().reason.contains("3 automatic restarts within 1h are spent"));
+    assert!(world.view().reason.contains("3 automatic restarts within 1h are used up"));
     assert!(!world.ready());
 }
 

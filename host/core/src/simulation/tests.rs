@@ -220,7 +220,7 @@ fn an_application_that_dies_again_and_again_spends_its_budget_and_fails() {
     assert_eq!(report.summary.restarts, 3, "{}", told(&report));
     assert_eq!(report.summary.end.as_ref().unwrap().state, Failed);
     assert!(states(&report).iter().any(|(_, state)| *state == Backoff));
-    assert!(told(&report).contains("3 automatic restarts within 1d are spent"), "{}", told(&report));
+    assert!(told(&report).contains("3 automatic restarts within 1d are used up"), "{}", told(&report));
 }
 
 #[test]

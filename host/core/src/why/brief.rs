@@ -173,7 +173,7 @@ mod tests {
             link(
                 9,
                 Role::Decision,
-                "decided to stop: 2 automatic restarts within 1h are spent: the application is not up after 4s: checker `cart`: answered 500",
+                "decided to stop: 2 automatic restarts within 1h are used up: the application is not up after 4s: checker `cart`: answered 500",
             ),
             link(
                 9,
@@ -192,7 +192,7 @@ mod tests {
                 "incident: checker `cart` is down: answered 500",
                 "decided to restart (number 1 of 2 within 1h)",
                 "decided to try the start again",
-                "decided to stop: 2 automatic restarts within 1h are spent",
+                "decided to stop: 2 automatic restarts within 1h are used up",
                 "stopping → failed",
             ]
         );

@@ -257,7 +257,7 @@ fn a_spent_budget_is_said_before_it_hurts() {
     let mut up = module(StateName::Up, Vec::new());
     up.restarts = 3;
     let next = why(&up, &[], at(100)).next;
-    assert!(next.sentence.contains("3 automatic restarts within 1d are spent"), "{}", next.sentence);
+    assert!(next.sentence.contains("3 automatic restarts within 1d are used up"), "{}", next.sentence);
 }
 
 #[test]

@@ -81,7 +81,8 @@ fn it_counts_only_if_its_process_was_there_when_it_was_written() {
 
 #[test]
 fn a_file_that_names_nothing_says_so() {
-    for (text, said) in [("", "contains no process id"), ("-1", "holds no process id"), ("0", "has ended")] {
+    for (text, said) in [("", "contains no process id"), ("-1", "contains no process id"), ("0", "has ended")]
+    {
         let absence = absence(file(text, OLD).path());
         assert!(absence.contains(said), "{text:?}: {absence}");
     }

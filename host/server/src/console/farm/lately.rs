@@ -123,7 +123,7 @@ mod tests {
             (incident("refused"), "1"),
             (decision("restart (number 1 of 3 within 1d)"), "2"),
             (incident("timed out"), "3"),
-            (decision("stop: 3 automatic restarts are spent"), "4"),
+            (decision("stop: 3 automatic restarts are used up"), "4"),
         ] {
             recent.take(&entry(kind), || time(at));
         }

@@ -178,7 +178,7 @@ impl Module {
             let known = serving.verdicts.get(name).copied().filter(|_| !checker.on_probation());
             checker.trust(known.unwrap_or_default(), out.now);
         });
-        let reason = format!("the application was found again{}, and serves on", self.which());
+        let reason = format!("the application was found again{} and keeps serving", self.which());
         if self.service.is_untold() {
             self.tell_of_find(&reason, out);
         }

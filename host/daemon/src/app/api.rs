@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bellwether_core::record::RecordKind;
+use bellwether_os::socket::LocalListener;
 use bellwether_server::access::Access;
 use bellwether_server::api::{self, Daemon};
 use bellwether_server::site::{self, Site};
-use tokio::net::UnixListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
@@ -68,7 +68,7 @@ impl Api {
     pub(super) fn start(
         self,
         console: Option<Site>,
-        local: Option<UnixListener>,
+        local: Option<LocalListener>,
         ending: &watch::Receiver<()>,
         tasks: &mut Tasks,
     ) -> Serving {
@@ -97,7 +97,7 @@ impl Serving {
     }
 }
 
-async fn serve_local(listener: Option<UnixListener>, backend: Arc<ApiBackend>, ending: watch::Receiver<()>) {
+async fn serve_local(listener: Option<LocalListener>, backend: Arc<ApiBackend>, ending: watch::Receiver<()>) {
     let Some(listener) = listener else { return };
     api::serve(listener, backend, until_dropped(ending)).await;
 }

@@ -18,7 +18,7 @@ use bellwether_os::clock::Clock;
 use bellwether_os::heartbeat::Heartbeat;
 use bellwether_os::root::{self, RootLock};
 use bellwether_os::socket;
-use tokio::net::UnixListener;
+use bellwether_os::socket::LocalListener;
 use tokio::sync::mpsc;
 
 use super::{RunError, RunOptions};
@@ -53,7 +53,7 @@ pub(super) struct Opened {
     pub(super) inbox: Inbox,
     /// The local socket and its path, unless the disk is read-only and there is no other place for it. Clients that
     /// connect wait until they are answered.
-    pub(super) local: Option<(UnixListener, PathBuf)>,
+    pub(super) local: Option<(LocalListener, PathBuf)>,
 }
 
 impl Base {

@@ -2,14 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::anyhow;
 use bellwether_bus::recorder::Recorder;
 use bellwether_core::record::RecordKind;
-use tokio::net::{TcpListener, UnixListener};
+use bellwether_os::socket::LocalListener;
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::base::Base;
@@ -20,7 +20,7 @@ use bellwether_config::certificates::Certificates;
 use bellwether_config::spec::NodeSpec;
 use bellwether_health::{BindError, HealthServer, HealthView};
 use bellwether_os::handover::holder::HELD_FOR;
-use bellwether_os::handover::{Held, Inherited};
+use bellwether_os::handover::{Held, Inherited, Socket};
 use bellwether_os::socket;
 use bellwether_server as serve;
 use bellwether_server::site::{NotOpened, Site};
@@ -41,14 +41,14 @@ pub(super) struct Listeners {
     /// Browsers, and programs on other hosts.
     pub(super) console: Option<Site>,
     /// Clients on this node.
-    pub(super) local: Option<UnixListener>,
+    pub(super) local: Option<LocalListener>,
 }
 
 impl Listeners {
     /// Load balancers come first: they are heard from here on, and answered once there is something to say.
     pub(super) async fn open(
         base: &Base,
-        local: Option<(UnixListener, PathBuf)>,
+        local: Option<(LocalListener, PathBuf)>,
         holder: Option<&'static str>,
     ) -> Result<Self, RunError> {
         let Base { root, node, problems, .. } = base;
@@ -110,7 +110,7 @@ async fn bind_health(
     node: &NodeSpec,
     view: &HealthView,
     inherited: &Inherited,
-) -> Result<(HealthServer, Vec<OwnedFd>), BindError> {
+) -> Result<(HealthServer, Vec<Socket>), BindError> {
     let certificates = match node.health_pair.clone() {
         Some(files) => {
             let opened = tokio::task::spawn_blocking(|| Certificates::for_health(files)).await;

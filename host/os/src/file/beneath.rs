@@ -23,7 +23,7 @@ use rustix::io::Errno;
 #[derive(Debug, thiserror::Error)]
 pub enum Denied {
     /// By `..`, by a link, or because the path is absolute.
-    #[error("it leads out of the directory that is granted")]
+    #[error("it is outside the directory that is granted")]
     LeadsOut,
     /// It is a pipe, a device or a socket.
     #[error("it is a {0}, and only regular files and directories are read")]

@@ -227,7 +227,7 @@ fn that_it_was_found_again_is_told_and_no_change_of_state() {
     world.see_process("app", APPLICATION, Duration::from_secs(3 * 3600));
     world.see("page", Status::Pass);
     world.see("disk", Status::Pass);
-    let words = "decided to leave it running: the application was found again (pid 100, running for 3h)and keeps serving";
+    let words = "decided to leave it running: the application was found again (pid 100, running for 3h) and keeps serving";
     assert_eq!(told(&world, before), [words]);
     assert_eq!((world.occasion(), world.view().restarts), (None, 0));
 }

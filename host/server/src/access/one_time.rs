@@ -30,7 +30,7 @@ impl Access {
         }
         gate.one_times.push((Digest::of(&code), user.to_owned(), now + within.min(ONE_TIME_MOST)));
         drop(gate);
-        self.note(by.to_owned(), &format!("made a one-time address for {user}"));
+        self.note(by.to_owned(), &format!("created a one-time link for {user}"));
         Ok(code)
     }
 
@@ -56,6 +56,6 @@ impl Access {
             gate.addresses.succeeded(&neighbourhood(from));
             gate.one_times.remove(found).1
         };
-        self.begin_session(&user, format!("from {from}, by a one-time address,")).await
+        self.begin_session(&user, format!("from {from}, with a one-time link,")).await
     }
 }

@@ -81,7 +81,7 @@ fn a_unix_socket_and_udp_are_asked_where_they_are_granted() {
     let config = json!({ "address": address, "send-bytes": r"\x00\x01\r\n", "expect-bytes": r"\xffpong" });
     told(&check("tcp", &config, &[format!("connect={address}")], "20s"), 0, "said");
     let refused = check("tcp", &config, &[], "20s");
-    told(&refused, 3, &format!("to allow it add grant = {{ connect = [\"{address}\"] }}"));
+    told(&refused, 3, &format!("is not granted: add `connect = [\"{address}\"]` to the checker's `grant`"));
 
     let service = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     let address = format!("udp:{}", service.local_addr().expect("its address"));

@@ -196,7 +196,10 @@ fn a_component_reaches_only_what_it_was_granted() {
     assert!(granted.out.contains("connected to"), "{granted:?}");
     let refused = bellwether_ends(&check);
     assert_eq!(refused.code, Some(3), "{refused:?}");
-    assert!(refused.out.contains(&format!("grant = {{ connect = [\"{address}\"] }}")), "{refused:?}");
+    assert!(
+        refused.out.contains(&format!("add `connect = [\"{address}\"]` to the checker's `grant`")),
+        "{refused:?}"
+    );
     listener.set_nonblocking(true).expect("it can be told not to wait");
     listener.accept().expect("the one that was granted has come");
     assert!(listener.accept().is_err(), "the one that was not granted has come as well");

@@ -40,7 +40,7 @@ impl HostDescriptor for Reading<'_> {
             return self.change("write", &handle, &path);
         }
         if !self.files.has_room() {
-            return self.too_many("open so many files at once");
+            return self.too_many("open more files at once");
         }
         let follow = path_flags.contains(PathFlags::SYMLINK_FOLLOW);
         let only_directory = open_flags.contains(OpenFlags::DIRECTORY);

@@ -219,7 +219,7 @@ limits = { open-files = 512 }
     let text = fs::read_to_string(root.path().join("modules/app.toml")).expect("the module's file");
     root.write("modules/app.toml", text.replace("exit 7", "exit 0"));
     application(&daemon);
-    assert_eq!(log(&root, "start"), "started\n");
+    eventually("it has written", || (log(&root, "start") == "started\n").then_some(()));
 }
 
 #[test]

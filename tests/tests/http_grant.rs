@@ -56,12 +56,12 @@ fn what_is_granted_is_asked_for_and_nothing_else() {
 
     let post = serde_json::json!({ "url": url, "method": "POST", "body": "some text" });
     let refused = check(&post, &origin, "60s");
-    told(&refused, 3, &format!("to allow it add grant = {{ http = [\"POST http://{address}\"] }}"));
+    told(&refused, 3, &format!("add `http = [\"POST http://{address}\"]` to the checker's `grant`"));
     told(&check(&post, &[format!("POST http://{address}")], "60s"), 0, "answered 200: POST /x?y HTTP/1.1");
 
     let elsewhere = serde_json::json!({ "url": format!("http://{other}/") });
-    told(&check(&elsewhere, &origin, "60s"), 3, &format!("refused: GET http://{other}"));
-    told(&check(&elsewhere, &[], "60s"), 3, &format!("refused: GET http://{other}"));
+    told(&check(&elsewhere, &origin, "60s"), 3, &format!("GET http://{other} is not granted"));
+    told(&check(&elsewhere, &[], "60s"), 3, &format!("GET http://{other} is not granted"));
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_redirect_is_judged_again() {
     });
     let config = serde_json::json!({ "url": format!("http://{here}/"), "redirects": 3 });
     let refused = check(&config, &[format!("http://{here}")], "60s");
-    told(&refused, 3, &format!("refused: GET http://{there}"));
+    told(&refused, 3, &format!("GET http://{there} is not granted"));
     let both = [format!("http://{here}"), format!("http://{there}")];
     told(&check(&config, &both, "60s"), 0, "answered 200: GET / HTTP/1.1");
 }

@@ -42,11 +42,11 @@ const MAX_BODY: usize = 64 << 20;
 /// A connection to one daemon.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
-    place: Place,
+    place: Destination,
 }
 
 #[derive(Debug, Clone)]
-enum Place {
+enum Destination {
     Root(PathBuf),
     Remote(Remote),
 }
@@ -57,12 +57,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
 impl Client {
     pub(crate) fn new(root: &Path) -> Self {
-        Self { place: Place::Root(root.to_owned()) }
+        Self { place: Destination::Root(root.to_owned()) }
     }
 
     /// The client of a daemon on another host.
     pub(crate) fn of(remote: Remote) -> Self {
-        Self { place: Place::Remote(remote) }
+        Self { place: Destination::Remote(remote) }
     }
 
     /// Sends a GET request and reads the answer.
@@ -150,8 +150,8 @@ impl Client {
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>, Failure> {
         let stream = self.connect().await?;
         let (host, bearer) = match &self.place {
-            Place::Root(_) => ("bellwether".to_owned(), None),
-            Place::Remote(remote) => (remote.authority(), remote.bearer()),
+            Destination::Root(_) => ("bellwether".to_owned(), None),
+            Destination::Remote(remote) => (remote.authority(), remote.bearer()),
         };
         let exchange = async {
             let (mut sender, connection) =
@@ -174,8 +174,8 @@ impl Client {
 
     async fn connect(&self) -> Result<Box<dyn Io>, Failure> {
         match &self.place {
-            Place::Remote(remote) => remote.connect().await,
-            Place::Root(root) => match socket::connect(root).await {
+            Destination::Remote(remote) => remote.connect().await,
+            Destination::Root(root) => match socket::connect(root).await {
                 Ok(stream) => Ok(Box::new(stream)),
                 Err(error) => Err(nobody(root, &error)),
             },
@@ -207,7 +207,7 @@ fn silence_after(status: &NodeStatus) -> Duration {
 
 /// The lines of a stream.
 pub(crate) struct Lines {
-    place: Place,
+    place: Destination,
     body: Incoming,
     buffer: Vec<u8>,
     silence: Duration,

@@ -52,7 +52,7 @@ pub(crate) struct DemoArgs {
 }
 
 pub(crate) async fn run(args: &DemoArgs, root: &RootArg, output: &mut Output) -> Outcome {
-    let place = Place::find(root.given().as_deref(), args.lay_out_only)?;
+    let place = DemoRoot::find(root.given().as_deref(), args.lay_out_only)?;
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let node_file = NodeFile::find(place.root());
     let fresh = !layout::is_laid_out(place.root());
@@ -99,7 +99,7 @@ fn say_unchanged(root: &Path, output: &mut Output) -> std::io::Result<()> {
     writeln!(output, "{} already has modules, which are not changed.", root.display())
 }
 
-async fn serve(place: &Place, fresh: bool, output: &mut Output) -> Outcome {
+async fn serve(place: &DemoRoot, fresh: bool, output: &mut Output) -> Outcome {
     let told = signals::listen()?;
     let (say, said) = oneshot::channel::<Ready>();
     let options = RunOptions {
@@ -172,12 +172,12 @@ async fn settle(client: &Client) -> Result<NodeStatus, Failure> {
 }
 
 /// The root of the demo.
-enum Place {
+enum DemoRoot {
     Temporary(tempfile::TempDir),
     Named(PathBuf),
 }
 
-impl Place {
+impl DemoRoot {
     fn find(given: Option<&Path>, keep: bool) -> Result<Self, Failure> {
         let Some(given) = given else {
             let place = tempfile::Builder::new()
@@ -241,14 +241,14 @@ mod tests {
     #[test]
     fn a_temporary_place_is_removed_and_a_named_one_stays() {
         let mut output = Output::standard();
-        let temporary = Place::find(None, false).unwrap();
+        let temporary = DemoRoot::find(None, false).unwrap();
         let path = temporary.root().to_owned();
         assert!(path.is_dir());
         temporary.tidy_up(&mut output).unwrap();
         assert!(!path.exists());
 
         let parent = tempfile::tempdir().unwrap();
-        let named = Place::find(Some(&parent.path().join("a/b")), false).unwrap();
+        let named = DemoRoot::find(Some(&parent.path().join("a/b")), false).unwrap();
         let path = named.root().to_owned();
         named.tidy_up(&mut output).unwrap();
         assert!(path.is_dir());
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn a_place_that_cannot_be_written_has_its_own_exit_code() {
         let parent = tempfile::NamedTempFile::new().unwrap();
-        let failure = Place::find(Some(&parent.path().join("root")), false).err().unwrap();
+        let failure = DemoRoot::find(Some(&parent.path().join("root")), false).err().unwrap();
         assert_eq!(failure.exit(), Exit::RootNotWritable);
     }
 }

@@ -21,7 +21,7 @@ const MAX_SHOWN: usize = 60;
 
 /// A step from `config` to what is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum ConfigStep {
     Key(String),
     Index(usize),
 }
@@ -30,7 +30,7 @@ pub(super) enum Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Complaint {
     /// Where, below `config`.
-    pub(super) at: Vec<Place>,
+    pub(super) at: Vec<ConfigStep>,
     /// The last key itself is wrong, and not its value.
     pub(super) is_key: bool,
     pub(super) message: String,
@@ -76,7 +76,7 @@ impl Complaints<'_> {
                 let mut complaint = self.wrong_value(inner, at.clone());
                 complaint.message =
                     format!("`{}` takes no key `{}` in `{}`", self.component, cut(key), shown(&at));
-                complaint.at.push(Place::Key(key.to_owned()));
+                complaint.at.push(ConfigStep::Key(key.to_owned()));
                 complaint.is_key = true;
                 all.push(complaint);
             }
@@ -90,7 +90,7 @@ impl Complaints<'_> {
         }
     }
 
-    fn unknown_key(&self, key: &str, at: &[Place], error: &ValidationError<'_>) -> Complaint {
+    fn unknown_key(&self, key: &str, at: &[ConfigStep], error: &ValidationError<'_>) -> Complaint {
         let known = self.known_keys(error);
         let near = nearest::did_you_mean(key, known.iter().copied());
         let list = || match known.as_slice() {
@@ -98,7 +98,7 @@ impl Complaints<'_> {
             known => format!("expected {}", nearest::list(known.iter().copied())),
         };
         Complaint {
-            at: at.iter().cloned().chain([Place::Key(key.to_owned())]).collect(),
+            at: at.iter().cloned().chain([ConfigStep::Key(key.to_owned())]).collect(),
             is_key: true,
             message: format!("`{}` takes no `{}` in `{}`", self.component, cut(key), shown(at)),
             expected: near.unwrap_or_else(list),
@@ -106,7 +106,7 @@ impl Complaints<'_> {
         }
     }
 
-    fn missing_key(&self, property: &Value, at: Vec<Place>, error: &ValidationError<'_>) -> Complaint {
+    fn missing_key(&self, property: &Value, at: Vec<ConfigStep>, error: &ValidationError<'_>) -> Complaint {
         let key = property.as_str().unwrap_or_default();
         Complaint {
             message: format!("`{}` needs `{key}` in `{}`", self.component, shown(&at)),
@@ -117,7 +117,7 @@ impl Complaints<'_> {
         }
     }
 
-    fn wrong_value(&self, error: &ValidationError<'_>, at: Vec<Place>) -> Complaint {
+    fn wrong_value(&self, error: &ValidationError<'_>, at: Vec<ConfigStep>) -> Complaint {
         let value = error.instance();
         let part = lookup(self.schema, around(error.schema_path().as_str()));
         let help = part.and_then(|part| part.get("enum")).and_then(Value::as_array).and_then(|options| {
@@ -174,19 +174,19 @@ fn meant<'e>(
     best.next().filter(|_| best.next().is_none())
 }
 
-fn places(location: &Location) -> Vec<Place> {
+fn places(location: &Location) -> Vec<ConfigStep> {
     let place = |segment: LocationSegment<'_>| match segment {
-        LocationSegment::Property(key) => Place::Key(key.as_ref().to_owned()),
-        LocationSegment::Index(index) => Place::Index(index),
+        LocationSegment::Property(key) => ConfigStep::Key(key.as_ref().to_owned()),
+        LocationSegment::Index(index) => ConfigStep::Index(index),
     };
     location.into_iter().map(place).collect()
 }
 
 /// `config.headers`, `config.expect-status[1]`
-fn shown(at: &[Place]) -> String {
+fn shown(at: &[ConfigStep]) -> String {
     at.iter().fold("config".to_owned(), |shown, place| match place {
-        Place::Key(key) => format!("{shown}.{key}"),
-        Place::Index(index) => format!("{shown}[{index}]"),
+        ConfigStep::Key(key) => format!("{shown}.{key}"),
+        ConfigStep::Index(index) => format!("{shown}[{index}]"),
     })
 }
 

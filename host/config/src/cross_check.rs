@@ -9,7 +9,7 @@ use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 use toml::de::DeTable;
 
-use super::config_complaint::{Place, complaints};
+use super::config_complaint::{ConfigStep, complaints};
 use super::config_schema::{self, SchemaError};
 use super::mistake::{self, Findings, Mistake, Mistakes};
 use super::nearest;
@@ -80,12 +80,12 @@ struct ComponentCheck<'m> {
     table: &'m DeTable<'m>,
     known: KnownComponents<'m>,
     /// The components that the file has named so far: thousands of checkers may share one.
-    schemas: BTreeMap<(ComponentKind, ComponentName), Rc<Known>>,
+    schemas: BTreeMap<(ComponentKind, ComponentName), Rc<ConfigSchema>>,
     findings: Findings<'m>,
 }
 
 /// The config of a component.
-enum Known {
+enum ConfigSchema {
     /// There is no such component.
     Nothing,
     /// It has no config.
@@ -96,7 +96,7 @@ enum Known {
     BadSchema(SchemaError),
 }
 
-impl Known {
+impl ConfigSchema {
     fn of(schema: Option<String>) -> Self {
         let Some(schema) = schema else { return Self::Nothing };
         if schema.trim().is_empty() {
@@ -120,9 +120,9 @@ impl ComponentCheck<'_> {
     ) {
         let known = self.known;
         let schema = self.schemas.entry((kind, name.clone()));
-        let schema = Rc::clone(schema.or_insert_with(|| Rc::new(Known::of(known(kind, name)))));
+        let schema = Rc::clone(schema.or_insert_with(|| Rc::new(ConfigSchema::of(known(kind, name)))));
         match &*schema {
-            Known::Nothing => {
+            ConfigSchema::Nothing => {
                 self.at(name_path, format!("no {kind} `{name}`"))
                     .expected("expected the name of a component")
                     .help(format!(
@@ -130,19 +130,19 @@ impl ComponentCheck<'_> {
                         kind.folder()
                     ));
             }
-            Known::NoConfig => {
+            ConfigSchema::NoConfig => {
                 let nothing_given = config.as_object().is_some_and(serde_json::Map::is_empty);
                 if !nothing_given {
                     self.at(config_path, format!("`{name}` takes no config"))
                         .expected("expected no `config`");
                 }
             }
-            Known::Config(schema, validator) => {
+            ConfigSchema::Config(schema, validator) => {
                 for error in validator.iter_errors(config).take(mistake::MAX_MISTAKES) {
                     self.config_error(name, config_path, schema, &error);
                 }
             }
-            Known::BadSchema(reason) => {
+            ConfigSchema::BadSchema(reason) => {
                 self.at(name_path, format!("the {kind} `{name}` has an invalid config schema: {reason}"))
                     .help("report this to the component's author");
             }
@@ -162,8 +162,8 @@ impl ComponentCheck<'_> {
                 continue;
             }
             let below = complaint.at.iter().map(|place| match place {
-                Place::Key(key) => Step::Key(key),
-                Place::Index(index) => Step::Index(*index),
+                ConfigStep::Key(key) => Step::Key(key),
+                ConfigStep::Index(index) => Step::Index(*index),
             });
             let path: Vec<Step<'_>> = config_path.iter().copied().chain(below).collect();
             let span = if complaint.is_key {

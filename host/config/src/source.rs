@@ -73,7 +73,7 @@ impl Source {
     }
 
     /// The beginning of a span, with its line. A span that does not fit the text is adjusted.
-    pub(super) fn place(&self, span: &Range<usize>) -> Place {
+    pub(super) fn place(&self, span: &Range<usize>) -> Excerpt {
         let start = floor_char(&self.text, span.start);
         let number = self.line(start);
         let newline = |number: usize| self.newlines.get(number.checked_sub(1)?).copied();
@@ -86,7 +86,7 @@ impl Source {
 
         let first = floor_char(line, before.saturating_sub(MAX_BEFORE));
         let last = floor_char(line, before + MAX_AFTER);
-        Place {
+        Excerpt {
             span: start..floor_char(&self.text, span.end).max(start),
             line: number,
             column: line[..before].chars().count() + 1,
@@ -101,7 +101,7 @@ thread_local!(pub(super) static READINGS: std::cell::Cell<usize> = const { std::
 
 /// Where a mistake stands.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Excerpt {
     pub(super) span: Range<usize>,
     pub(super) line: usize,
     pub(super) column: usize,

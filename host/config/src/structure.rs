@@ -29,7 +29,7 @@ pub(super) fn check<'s>(
     }
     let syntax_errors = findings.as_slice().len();
     let mut walk = Walk { findings, root: schema };
-    walk.table(table.get_mut(), schema, &Place::root());
+    walk.table(table.get_mut(), schema, &Position::root());
     if errors.is_empty() {
         return Some(table);
     }
@@ -102,14 +102,14 @@ fn trusted_lines(text: &str, broken: &BTreeSet<usize>) -> Vec<bool> {
 }
 
 /// The present position of the walk.
-struct Place {
+struct Position {
     /// In the notation of findings and conversions: `checker[1].process`.
     path: String,
     /// In the notation of the file: `[[checker]]`, `checker.process`.
     title: String,
 }
 
-impl Place {
+impl Position {
     fn root() -> Self {
         Self { path: String::new(), title: "this file".to_owned() }
     }
@@ -134,7 +134,7 @@ struct Walk<'w, 'f> {
 }
 
 impl Walk<'_, '_> {
-    fn table(&mut self, table: &mut DeTable<'_>, schema: &Value, place: &Place) {
+    fn table(&mut self, table: &mut DeTable<'_>, schema: &Value, place: &Position) {
         let names = table.keys().map(|key| key.get_ref().to_string());
         let present: Vec<String> = names.filter(|name| property(schema, name).is_some()).collect();
         let mut wrong = BTreeSet::new();
@@ -163,7 +163,13 @@ impl Walk<'_, '_> {
     }
 
     /// Whether the value stays in its table.
-    fn entry(&mut self, name: &str, value: &mut Spanned<DeValue<'_>>, schema: &Value, place: &Place) -> bool {
+    fn entry(
+        &mut self,
+        name: &str,
+        value: &mut Spanned<DeValue<'_>>,
+        schema: &Value,
+        place: &Position,
+    ) -> bool {
         let good = self.value(name, value, schema, place);
         if !good {
             self.findings.leave_out(&place.path);
@@ -172,7 +178,13 @@ impl Walk<'_, '_> {
     }
 
     /// Whether the value is of the right type.
-    fn value(&mut self, name: &str, value: &mut Spanned<DeValue<'_>>, schema: &Value, place: &Place) -> bool {
+    fn value(
+        &mut self,
+        name: &str,
+        value: &mut Spanned<DeValue<'_>>,
+        schema: &Value,
+        place: &Position,
+    ) -> bool {
         let span = value.span();
         match (type_of(schema), value.get_mut()) {
             (Some("object"), DeValue::Table(table)) => {
@@ -248,7 +260,7 @@ impl Walk<'_, '_> {
         span: Range<usize>,
         schema: &Value,
         present: &[String],
-        place: &Place,
+        place: &Position,
     ) {
         if self.findings.is_full() {
             return self.findings.count();
@@ -271,7 +283,7 @@ impl Walk<'_, '_> {
         self.findings.leave_out(&path);
         let elsewhere = || {
             let mut places = Vec::new();
-            places_of_key(self.root, name, &Place::root(), &mut places);
+            places_of_key(self.root, name, &Position::root(), &mut places);
             (!places.is_empty()).then(|| places.join(" or "))
         };
         let (expected, help) = match (near, taken) {
@@ -292,7 +304,7 @@ impl Walk<'_, '_> {
         mistake.help = help;
     }
 
-    fn wrong_type(&mut self, name: &str, wrong: &str, span: Range<usize>, schema: &Value, place: &Place) {
+    fn wrong_type(&mut self, name: &str, wrong: &str, span: Range<usize>, schema: &Value, place: &Position) {
         let title = schema.get("title").and_then(Value::as_str);
         let example = schema.pointer("/examples/0");
         let words = words_of(schema);
@@ -358,7 +370,7 @@ fn describe(value: &DeValue<'_>) -> &'static str {
 }
 
 /// The other tables of the file that have a key with this name.
-fn places_of_key(schema: &Value, name: &str, place: &Place, found: &mut Vec<String>) {
+fn places_of_key(schema: &Value, name: &str, place: &Position, found: &mut Vec<String>) {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
     for (key, inner) in properties {
         let is_list = type_of(inner) == Some("array");

@@ -32,7 +32,7 @@ pub struct Beginning {
 /// The core of one node.
 #[derive(Debug)]
 pub struct Node {
-    known: Known,
+    known: NodeState,
     views: BTreeMap<ModuleName, Arc<ModuleView>>,
     snapshot: Arc<Snapshot>,
     stale: Stale,
@@ -103,7 +103,7 @@ impl Deadlines {
 
 /// All data that the core decides by.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Known {
+struct NodeState {
     name: NodeName,
     modules: BTreeMap<ModuleName, Module>,
     /// The state of modules whose files are gone: a stop outlives the file.
@@ -132,7 +132,7 @@ struct Stale {
 /// version.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Checkpoint(Known);
+pub struct Checkpoint(NodeState);
 
 impl Node {
     /// A node without modules.
@@ -143,7 +143,7 @@ impl Node {
         let generation = u64::try_from(now.as_micros()).unwrap_or(0);
         Self {
             snapshot: Arc::new(Snapshot { generation, ..Snapshot::empty(node.clone(), now) }),
-            known: Known {
+            known: NodeState {
                 name: node,
                 modules: BTreeMap::new(),
                 retired: BTreeMap::new(),

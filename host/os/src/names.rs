@@ -87,11 +87,11 @@ struct Inner {
     places: Arc<Semaphore>,
     checker_places: Arc<Semaphore>,
     slow_places: Arc<Semaphore>,
-    known: Mutex<Known>,
+    known: Mutex<Lookups>,
 }
 
 #[derive(Default)]
-struct Known {
+struct Lookups {
     under_way: HashMap<String, Arc<watch::Sender<Option<Answer>>>>,
     slow: HashSet<String>,
 }
@@ -162,7 +162,7 @@ fn spawn(pool: &Runtime, work: impl FnOnce() + Send + 'static) {
 }
 
 impl Inner {
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, Lookups> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

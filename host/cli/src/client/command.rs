@@ -21,7 +21,7 @@ pub(crate) enum Given {
 impl Client {
     /// Whether the daemon is reached over the local socket.
     pub(crate) fn is_local(&self) -> bool {
-        matches!(self.place, super::Place::Root(_))
+        matches!(self.place, super::Destination::Root(_))
     }
 
     /// Sends the command with this path.

@@ -9,7 +9,7 @@ use bellwether_core::text::is_shown;
 use hyper::StatusCode;
 use serde::de::DeserializeOwned;
 
-use super::Place;
+use super::Destination;
 use super::remote::Remote;
 use super::token::TokenSource;
 use crate::exit::{Exit, Failure};
@@ -26,10 +26,10 @@ const TOKEN_WANTED: &str = "on that host, `bellwether token list` shows the toke
 const OVER_TLS: &str = "This is the console of Bellwether over TLS";
 
 /// What was answered, if this program understands it.
-pub(super) fn understood<T: DeserializeOwned>(place: &Place, body: &[u8]) -> Result<T, Failure> {
+pub(super) fn understood<T: DeserializeOwned>(place: &Destination, body: &[u8]) -> Result<T, Failure> {
     let answer = serde_json::from_slice(body).context("the daemon's answer is invalid");
     answer.map_err(|error| match place {
-        Place::Remote(remote) if serde_json::from_slice::<serde_json::Value>(body).is_err() => {
+        Destination::Remote(remote) if serde_json::from_slice::<serde_json::Value>(body).is_err() => {
             foreign(remote, "its answer is no JSON")
         }
         _ => Failure::from(error).next("use a `bellwether` of the same version as the daemon"),
@@ -37,11 +37,11 @@ pub(super) fn understood<T: DeserializeOwned>(place: &Place, body: &[u8]) -> Res
 }
 
 /// There was no answer at all.
-pub(super) fn unanswered(place: &Place, error: anyhow::Error) -> Failure {
+pub(super) fn unanswered(place: &Destination, error: anyhow::Error) -> Failure {
     match place {
-        Place::Root(_) => Failure::from(error.context("the daemon did not answer"))
+        Destination::Root(_) => Failure::from(error.context("the daemon did not answer"))
             .next("only its own user and root have access; if you are one of them, see the daemon's log"),
-        Place::Remote(remote) => {
+        Destination::Remote(remote) => {
             let is_other = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
             if is_other {
                 return foreign(remote, "it does not speak HTTP");
@@ -52,14 +52,14 @@ pub(super) fn unanswered(place: &Place, error: anyhow::Error) -> Failure {
 }
 
 /// There was no answer in this time.
-pub(super) fn overdue(place: &Place, within: Duration) -> Failure {
+pub(super) fn overdue(place: &Destination, within: Duration) -> Failure {
     let within = plain(within);
     let (what, next) = match place {
-        Place::Root(_) => (
+        Destination::Root(_) => (
             format!("the daemon did not answer in time ({within})"),
             "try again; if the problem persists, see the daemon's log".to_owned(),
         ),
-        Place::Remote(remote) => (
+        Destination::Remote(remote) => (
             format!("{} did not answer in time ({within})", remote.shown()),
             format!("try again; if the problem persists, {PORT_WANTED}"),
         ),
@@ -68,7 +68,7 @@ pub(super) fn overdue(place: &Place, within: Duration) -> Failure {
 }
 
 /// What the daemon says is wrong.
-pub(super) fn refusal(place: &Place, status: StatusCode, body: &[u8]) -> Failure {
+pub(super) fn refusal(place: &Destination, status: StatusCode, body: &[u8]) -> Failure {
     match serde_json::from_slice::<Problem>(body) {
         Ok(problem) if problem.status == 401 => not_let_in(place, problem.detail),
         Ok(problem) => {
@@ -84,10 +84,10 @@ pub(super) fn refusal(place: &Place, status: StatusCode, body: &[u8]) -> Failure
 }
 
 /// The token is not accepted, or there is none.
-fn not_let_in(place: &Place, detail: String) -> Failure {
+fn not_let_in(place: &Destination, detail: String) -> Failure {
     let what = match place {
-        Place::Root(_) => detail,
-        Place::Remote(remote) => {
+        Destination::Root(_) => detail,
+        Destination::Remote(remote) => {
             let wrong = "it is wrong, has expired or was revoked";
             let shown = remote.shown();
             match remote.token_source() {
@@ -105,24 +105,26 @@ fn not_let_in(place: &Place, detail: String) -> Failure {
 }
 
 /// Said by what stands in front of the API, in a line or two: what it is, and what to do. Or by something else.
-fn plain_refusal(place: &Place, status: StatusCode, body: &[u8]) -> Failure {
+fn plain_refusal(place: &Destination, status: StatusCode, body: &[u8]) -> Failure {
     let text = std::str::from_utf8(body).ok().map(str::trim).filter(|text| text.len() < MAX_PLAIN);
     let plain = |c: char| c != '<' && (c == '\n' || is_shown(c));
     let text = text.filter(|text| !text.is_empty() && text.chars().all(plain));
     let said = text.and_then(|text| text.split_once('\n'));
     match (place, said, text) {
         (_, Some((what, next)), _) => Failure::new(Exit::Error, what, next),
-        (Place::Root(_), None, Some(text)) => Failure::new(Exit::Error, text, "see the daemon's log"),
-        (Place::Root(_), None, None) => Failure::new(
+        (Destination::Root(_), None, Some(text)) => Failure::new(Exit::Error, text, "see the daemon's log"),
+        (Destination::Root(_), None, None) => Failure::new(
             Exit::Error,
             format!("the daemon refused the request without a reason (status {status})"),
             "see the daemon's log",
         ),
-        (Place::Remote(remote), None, Some(text)) if text.starts_with(OVER_TLS) => {
+        (Destination::Remote(remote), None, Some(text)) if text.starts_with(OVER_TLS) => {
             let what = format!("{} uses TLS, and was asked in plain HTTP", remote.shown());
             Failure::new(Exit::Error, what, format!("use https: --url https://{}", remote.authority()))
         }
-        (Place::Remote(remote), None, _) => foreign(remote, &format!("it answered with status {status}")),
+        (Destination::Remote(remote), None, _) => {
+            foreign(remote, &format!("it answered with status {status}"))
+        }
     }
 }
 
@@ -137,9 +139,9 @@ mod tests {
     use super::*;
     use crate::client::Profile;
 
-    fn remote(token_file: Option<std::path::PathBuf>) -> Place {
+    fn remote(token_file: Option<std::path::PathBuf>) -> Destination {
         let url = "http://127.0.0.1:9010".to_owned();
-        Place::Remote(Profile { url, token_file, fingerprint: None, ca: None }.find().unwrap())
+        Destination::Remote(Profile { url, token_file, fingerprint: None, ca: None }.find().unwrap())
     }
 
     #[test]
@@ -168,7 +170,7 @@ mod tests {
         std::fs::write(&file, "bw_secret\n").unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
         let body = br#"{"title":"t","status":401,"detail":"sign in","next":"n"}"#;
-        let refused = |place: &Place| refusal(place, StatusCode::UNAUTHORIZED, body);
+        let refused = |place: &Destination| refusal(place, StatusCode::UNAUTHORIZED, body);
         let wrong = refused(&remote(Some(file.clone())));
         assert_eq!(wrong.exit(), Exit::Denied);
         let said = wrong.to_string();

@@ -50,7 +50,7 @@ fn fingerprint(text: &str) -> Result<Fingerprint, &'static str> {
 
 /// Whether the text is the URL of a console.
 pub(super) fn check_url(url: &str) -> Result<(), Failure> {
-    Place::parse(url).map(drop)
+    Endpoint::parse(url).map(drop)
 }
 
 impl RemoteArgs {
@@ -128,7 +128,7 @@ impl RemoteArgs {
 impl Profile {
     /// The daemon that the options select.
     pub(crate) fn find(&self) -> Result<Remote, Failure> {
-        let place = Place::parse(&self.url)?;
+        let place = Endpoint::parse(&self.url)?;
         let secured = if place.secure {
             let trust = match (self.fingerprint, &self.ca) {
                 (Some(fingerprint), _) => Trust::One(fingerprint),
@@ -149,13 +149,13 @@ pub(super) fn usage(what: impl Into<String>, next: impl Into<String>) -> Failure
 
 /// Where a daemon is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
+struct Endpoint {
     host: String,
     port: u16,
     secure: bool,
 }
 
-impl Place {
+impl Endpoint {
     fn parse(url: &str) -> Result<Self, Failure> {
         let wrong = |why: &str| {
             usage(format!("`{url}` is not the URL of a console: {why}"), "write it as https://host:9013")
@@ -195,7 +195,7 @@ impl Place {
 /// A daemon on another host.
 #[derive(Debug, Clone)]
 pub(crate) struct Remote {
-    place: Place,
+    place: Endpoint,
     bearer: Option<HeaderValue>,
     source: TokenSource,
     secured: Option<Arc<Verifier>>,
@@ -223,7 +223,7 @@ impl Remote {
 
     /// A connection, encrypted if it leaves this host.
     pub(super) async fn connect(&self) -> Result<Box<dyn Io>, Failure> {
-        let Place { host, port, .. } = &self.place;
+        let Endpoint { host, port, .. } = &self.place;
         let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(|error| {
             Failure::new(
                 Exit::NoDaemon,
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_url_is_a_host_and_a_port_and_plain_only_to_this_host() {
-        let of = |url: &str| Place::parse(url).map(|place| (place.authority(), place.secure));
+        let of = |url: &str| Endpoint::parse(url).map(|place| (place.authority(), place.secure));
         for (url, authority, secure) in [
             ("https://node-1:9013", "node-1:9013", true),
             ("https://node-1:9013/", "node-1:9013", true),

@@ -25,7 +25,7 @@ pub(super) const ALIKE: Rule = Rule { times: 100, within: Duration::from_secs(10
 const PLACES: usize = 1024;
 
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct CallSite {
     key: u64,
     since: Instant,
     said: u32,
@@ -33,7 +33,7 @@ struct Place {
 }
 
 #[derive(Debug)]
-pub(super) struct Flood(Vec<Option<Place>>);
+pub(super) struct Flood(Vec<Option<CallSite>>);
 
 impl Flood {
     pub(super) fn new() -> Self {
@@ -55,7 +55,7 @@ impl Flood {
             }
             place => {
                 let held = place.filter(|place| place.key == key).map_or(0, |place| place.held);
-                *place = Some(Place { key, since: now, said: 1, held: 0 });
+                *place = Some(CallSite { key, since: now, said: 1, held: 0 });
                 Some(held)
             }
         }

@@ -7,7 +7,7 @@
 //! has events. So a question about all checkers is answered by looking at each group of checkers that are alike in
 //! [`Facets`], and what is kept for each checker is brought up to date for those that have changed.
 
-use std::collections::btree_map::Entry as Place;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -122,7 +122,7 @@ impl Noted {
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
+struct Tracked {
     name: CheckerName,
     checker: Checker,
     noted: Noted,
@@ -217,7 +217,7 @@ impl Index {
             *self.processes.entry((pid, name)).or_default() += 1;
         }
         for ProcessFact { pid, name } in processes(before) {
-            if let Place::Occupied(mut count) = self.processes.entry((pid, name)) {
+            if let Entry::Occupied(mut count) = self.processes.entry((pid, name)) {
                 *count.get_mut() -= 1;
                 if *count.get() == 0 {
                     count.remove();
@@ -247,7 +247,7 @@ fn move_time(
 /// By name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Checkers {
-    all: BTreeMap<CheckerName, Entry>,
+    all: BTreeMap<CheckerName, Tracked>,
     index: Index,
 }
 
@@ -265,7 +265,7 @@ impl Checkers {
         let noted = Noted::of(&checker);
         let before = self.all.get(&name).map(|entry| &entry.noted);
         self.index.note(&name, before, Some(&noted));
-        self.all.insert(name.clone(), Entry { name, checker, noted });
+        self.all.insert(name.clone(), Tracked { name, checker, noted });
     }
 
     pub(super) fn remove(&mut self, name: &CheckerName) -> Option<Checker> {
@@ -415,7 +415,7 @@ impl<'de> Deserialize<'de> for Checkers {
 
 /// A checker that may be changed. It is noted as it is then.
 pub(super) struct Editing<'c> {
-    entry: &'c mut Entry,
+    entry: &'c mut Tracked,
     index: &'c mut Index,
     edited: bool,
 }
@@ -437,7 +437,7 @@ impl DerefMut for Editing<'_> {
 impl Drop for Editing<'_> {
     fn drop(&mut self) {
         if self.edited {
-            let Entry { name, checker, noted } = &mut *self.entry;
+            let Tracked { name, checker, noted } = &mut *self.entry;
             let before = std::mem::replace(noted, Noted::of(checker));
             self.index.note(name, Some(&before), Some(noted));
         }

@@ -51,10 +51,10 @@ pub type KeptKey = (ModuleName, CommandName);
 /// The states of all kept commands, and which processes come from a command. Cheap to clone; all clones are the
 /// same table.
 #[derive(Debug, Clone, Default)]
-pub struct KeptTable(Arc<Known>);
+pub struct KeptTable(Arc<KeptCommands>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct KeptCommands {
     commands: Mutex<BTreeMap<KeptKey, Row>>,
     origin: OnceLock<Origin>,
 }

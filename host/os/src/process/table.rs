@@ -80,11 +80,11 @@ pub struct ProcessTable(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     latest: tokio::sync::Mutex<Option<Arc<Table>>>,
-    images: Mutex<HashMap<u32, Known>>,
+    images: Mutex<HashMap<u32, ReadImage>>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct ReadImage {
     start_time: u64,
     comm: String,
     read: Instant,
@@ -144,7 +144,7 @@ impl Shared {
 }
 
 /// What is known about the process, read again if it may have changed.
-fn image(images: &mut HashMap<u32, Known>, stat: &Stat, now: Instant) -> Arc<Image> {
+fn image(images: &mut HashMap<u32, ReadImage>, stat: &Stat, now: Instant) -> Arc<Image> {
     if let Some(known) = images.get(&stat.pid)
         && known.start_time == stat.start_time
         && known.comm == stat.comm
@@ -161,7 +161,7 @@ fn image(images: &mut HashMap<u32, Known>, stat: &Stat, now: Instant) -> Arc<Ima
         image.mark.clone_from(&before.image.mark);
     }
     let image = Arc::new(image);
-    let known = Known {
+    let known = ReadImage {
         start_time: stat.start_time,
         comm: stat.comm.clone(),
         read: now,
@@ -174,7 +174,7 @@ fn image(images: &mut HashMap<u32, Known>, stat: &Stat, now: Instant) -> Arc<Ima
 
 /// A process without a mark inherits that of its parent: its environment may be empty or replaced. Once seen it
 /// stays, even when the parent ends. Our own children are distinguished by the mark that they are given.
-fn pass_marks_on(processes: &mut [Process], images: &mut HashMap<u32, Known>) {
+fn pass_marks_on(processes: &mut [Process], images: &mut HashMap<u32, ReadImage>) {
     if processes.iter().all(|p| p.image.mark.is_empty()) {
         return;
     }

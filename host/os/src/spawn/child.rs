@@ -254,7 +254,7 @@ impl Home {
         }
     }
 
-    fn place<'a>(&self, launch: &Launch<'a>) -> anyhow::Result<Place<'a>> {
+    fn place<'a>(&self, launch: &Launch<'a>) -> anyhow::Result<CommandPaths<'a>> {
         let Launch { command, spec, .. } = launch;
         let (program, declared) =
             spec.run.split_first().ok_or_else(|| anyhow!("command `{command}` names no program"))?;
@@ -265,7 +265,7 @@ impl Home {
             )
         })?;
         let dir = spec.dir.as_ref().map_or_else(|| self.root.clone(), |dir| self.root.join(dir));
-        Ok(Place { program, declared, dir })
+        Ok(CommandPaths { program, declared, dir })
     }
 }
 
@@ -280,13 +280,13 @@ fn as_likely_to_be_killed_as_others(pid: u32) {
 }
 
 /// The paths of a command and its program.
-struct Place<'a> {
+struct CommandPaths<'a> {
     program: PathBuf,
     declared: &'a [String],
     dir: PathBuf,
 }
 
-impl Place<'_> {
+impl CommandPaths<'_> {
     /// The system's error names neither the file nor a remedy.
     fn why_not_started(&self, command: &CommandName, error: &io::Error) -> anyhow::Error {
         let what = format!("cannot start command `{command}`");

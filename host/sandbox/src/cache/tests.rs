@@ -13,25 +13,25 @@ use super::*;
 
 const CODE: &[u8] = b"machine code of a component";
 
-struct Place {
+struct CacheFolder {
     folder: TempDir,
     cache: Cache,
     digest: blake3::Hash,
 }
 
-fn place() -> Place {
+fn place() -> CacheFolder {
     let folder = tempfile::tempdir().unwrap();
     let cache = open(&folder, "engine").unwrap();
     let digest = blake3::hash(b"a component");
     cache.put(&digest, CODE);
-    Place { folder, cache, digest }
+    CacheFolder { folder, cache, digest }
 }
 
 fn open(folder: &TempDir, engine: &str) -> Result<Cache, CacheError> {
     Cache::open(&folder.path().join("compiled"), blake3::hash(engine.as_bytes()))
 }
 
-impl Place {
+impl CacheFolder {
     fn entry(&self) -> PathBuf {
         self.folder.path().join("compiled").join(self.cache.name(&self.digest))
     }
@@ -159,7 +159,7 @@ fn a_folder_or_key_that_others_can_reach_is_not_used() {
 
 #[test]
 fn what_was_not_used_for_longest_goes_first() {
-    let Place { folder: _held, mut cache, .. } = place();
+    let CacheFolder { folder: _held, mut cache, .. } = place();
     // There is room for four: the one of `place`, and three of these.
     cache.most = (4 * HEADER + CODE.len() + 60 + 60 + 100) as u64;
     let digest = |n: u8| blake3::hash(&[n]);

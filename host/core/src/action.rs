@@ -81,8 +81,8 @@ pub enum Action {
 }
 
 impl Action {
-    /// Whether it does something, and is not only a record.
-    pub(crate) fn is_more_than_writing(&self) -> bool {
-        !matches!(self, Self::Record(_) | Self::Remember { .. })
+    /// Whether the picture has to be up to date before it: its effect, or its record, may be compared with the picture.
+    pub(crate) fn needs_picture(&self) -> bool {
+        !matches!(self, Self::Remember { .. })
     }
 }

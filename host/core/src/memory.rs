@@ -4,13 +4,14 @@
 //! state of the application is found out by observing it again. The rest is here: the desired state, counters, and
 //! work in progress.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use crate::budget::{Budget, Streak};
 use crate::command::LASTS_AT_MOST;
 use crate::event::DesiredState;
+use crate::id::CheckerName;
 use crate::module::{InForce, State};
 use crate::moment::Moment;
 use crate::pieces::PerChecker;
@@ -57,6 +58,20 @@ pub struct Serving {
     pub(crate) verdicts: PerChecker<Verdict>,
     /// Of the processes that each process checker saw, the lowest id.
     pub(crate) processes: PerChecker<u32>,
+}
+
+impl Serving {
+    /// Without checkers that are not among these.
+    pub(crate) fn without_others<P>(mut self, checkers: &BTreeMap<CheckerName, P>) -> Self {
+        let others =
+            self.verdicts.iter().map(|(name, _)| name).chain(self.processes.iter().map(|(name, _)| name));
+        let others: Vec<CheckerName> = others.filter(|name| !checkers.contains_key(*name)).cloned().collect();
+        for name in others {
+            self.verdicts.set(&name, None);
+            self.processes.set(&name, None);
+        }
+        self
+    }
 }
 
 /// A state that cannot be derived from observations: a plan in progress, a drain, a delay before the next attempt,

@@ -227,7 +227,7 @@ impl Node {
             changed.push(name);
         }
         let actions = out.into_actions();
-        let at_once = actions.iter().any(Action::is_more_than_writing)
+        let at_once = actions.iter().any(Action::needs_picture)
             || changed.iter().any(|name| !self.answers_as_shown(name));
         self.stale.changed.extend(changed);
         self.stale.redefined.extend(redefined);

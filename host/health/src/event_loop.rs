@@ -121,7 +121,7 @@ impl EventLoop {
         Waker::new(self.poll.registry(), WAKER)
     }
 
-    /// The heartbeat of the loop, one beat per iteration.
+    /// The heartbeat of the loop, two beats per iteration: before the wait and after it.
     pub(super) fn heart(&self) -> Heartbeat {
         self.heart.clone()
     }

@@ -18,20 +18,9 @@ const CLOSED: [&str; 2] = ["state", "logs"];
 /// The interval between two attempts to take the lock.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// The file that says which process holds the root.
-const LOCK: &str = "state/daemon.lock";
-
 /// Held as long as the daemon runs. The system lets go of it however the daemon ends (flock(2)).
-///
-/// The root is locked as well as the file in it: if `state` is removed under a daemon, so is the file, and another daemon
-/// would make a new one.
 #[derive(Debug)]
-pub struct RootLock {
-    #[expect(dead_code, reason = "held, never read")]
-    root: Option<File>,
-    #[expect(dead_code, reason = "held, never read")]
-    file: File,
-}
+pub struct RootLock(#[expect(dead_code, reason = "held, never read")] File);
 
 /// Why the root cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -44,18 +33,14 @@ pub enum RootError {
         source: io::Error,
     },
     /// Another daemon holds the lock.
-    #[error("another daemon{} runs on this root", named(*pid))]
+    #[error("another daemon (process {pid}) runs on this root")]
     SecondDaemon {
-        /// The process id of the other daemon; 0 if it is not known.
+        /// The process id of the other daemon; 0 if it has only just started.
         pid: u32,
     },
     /// The preparation itself was interrupted.
     #[error(transparent)]
     Interrupted(#[from] tokio::task::JoinError),
-}
-
-fn named(pid: u32) -> String {
-    if pid == 0 { String::new() } else { format!(" (process {pid})") }
 }
 
 /// Makes the folders that are missing and takes the lock. With a folder `state`, what the daemon
@@ -95,16 +80,6 @@ fn prepare_within(
 ) -> Result<(PathBuf, RootLock), RootError> {
     let not_writable = |source| RootError::NotWritable { root: root.to_owned(), source };
     let root = root.canonicalize().map_err(not_writable)?;
-    let path = root.join(LOCK);
-    let whole = match File::open(&root) {
-        // Whoever may not list the folder may still use what is in it.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
-        opened => Some(opened.map_err(not_writable)?),
-    };
-    if let Some(whole) = &whole {
-        let holder = || File::open(&path).ok().and_then(|mut file| holder(&mut file));
-        take(whole, holder, &patience, not_writable)?;
-    }
     if let Some(state) = state {
         for folder in CLOSED {
             link(&root.join(folder), &state.join(folder))
@@ -116,8 +91,8 @@ fn prepare_within(
             make(&root.join(folder), mode).map_err(not_writable)?;
         }
     }
-    let file = lock(&path, &patience, not_writable)?;
-    Ok((root, RootLock { root: whole, file }))
+    let lock = lock(&root.join("state/daemon.lock"), patience, not_writable)?;
+    Ok((root, lock))
 }
 
 /// Creates `to`, and makes `from` a link to it. Existing entries are left unchanged, or reported.
@@ -158,7 +133,7 @@ fn lock(
     path: &Path,
     patience: impl Fn(Holder) -> Duration,
     not_writable: impl Fn(io::Error) -> RootError,
-) -> Result<File, RootError> {
+) -> Result<RootLock, RootError> {
     let opened =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
     let opened = match opened {
@@ -167,30 +142,12 @@ fn lock(
         opened => opened,
     };
     let mut file = opened.map_err(&not_writable)?;
-    let mut copy = file.try_clone().map_err(&not_writable)?;
-    take(&file, || holder(&mut copy), patience, not_writable)?;
-    // Whose lock it is helps a person and no more: a full disk is no reason not to run. What was
-    // there is written over, which needs no room.
-    let written = file.rewind().and_then(|()| writeln!(file, "{:<20}", std::process::id()));
-    if let Err(error) = written {
-        tracing::warn!(%error, "cannot write down which process holds the root");
-    }
-    Ok(file)
-}
-
-/// Waits for a lock as long as its holder is given patience.
-fn take(
-    file: &File,
-    mut holder: impl FnMut() -> Option<u32>,
-    patience: impl Fn(Holder) -> Duration,
-    not_writable: impl Fn(io::Error) -> RootError,
-) -> Result<(), RootError> {
     let begun = Instant::now();
     loop {
-        match flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(()),
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => break,
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                let pid = holder();
+                let pid = holder(&mut file);
                 if begun.elapsed() >= patience(pid.map_or(Holder::Alive, Holder::of)) {
                     return Err(RootError::SecondDaemon { pid: pid.unwrap_or(0) });
                 }
@@ -199,6 +156,13 @@ fn take(
             Err(error) => return Err(not_writable(error.into())),
         }
     }
+    // Whose lock it is helps a person and no more: a full disk is no reason not to run. What was
+    // there is written over, which needs no room.
+    let written = file.rewind().and_then(|()| writeln!(file, "{:<20}", std::process::id()));
+    if let Err(error) = written {
+        tracing::warn!(%error, "cannot write down which process holds the root");
+    }
+    Ok(RootLock(file))
 }
 
 /// The state of the daemon that took the lock last.
@@ -281,18 +245,6 @@ mod tests {
         let first = prepare(root.path(), None).unwrap();
         let second = prepare_within(root.path(), None, |_| Duration::ZERO);
         assert!(matches!(second, Err(RootError::SecondDaemon { pid }) if pid == std::process::id()));
-        drop(first);
-        prepare_next(root.path(), None).unwrap();
-    }
-
-    #[test]
-    fn one_root_has_one_daemon_also_if_its_state_is_removed() {
-        let root = tempfile::tempdir().unwrap();
-        let first = prepare(root.path(), None).unwrap();
-        fs::remove_dir_all(root.path().join("state")).unwrap();
-        let second = prepare_within(root.path(), None, |_| Duration::ZERO).unwrap_err();
-        assert_eq!(second.to_string(), "another daemon runs on this root");
-        assert!(!root.path().join("state").exists(), "what is not its own is left alone");
         drop(first);
         prepare_next(root.path(), None).unwrap();
     }

@@ -73,7 +73,9 @@ pub(crate) async fn run(args: &EventsArgs, root: &RootArg, output: &mut Output) 
     if past.is_empty() {
         args.refuse_unknown(&client).await?;
         // Beside the output, which stays empty for programs.
-        eprintln!("no events match");
+        if !args.follow {
+            eprintln!("no events match");
+        }
     }
     for event in &past {
         print(event, args.json, output)?;

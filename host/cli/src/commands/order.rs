@@ -234,7 +234,7 @@ impl Waiting {
 
     fn ended(&self) -> Failure {
         let what = format!(
-            "the daemon exited before {} was done; the module was {} at last",
+            "the daemon exited before {} was done; when last seen, the module was {}",
             self.said(),
             self.last
         );

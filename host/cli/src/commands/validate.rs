@@ -159,7 +159,9 @@ impl Verdict {
         let modules = if names.is_empty() { "no modules yet".to_owned() } else { names.join(", ") };
         let compared = match self.edits {
             None => String::new(),
-            Some((0, _)) => "; no checker differs from the running daemon".to_owned(),
+            Some((0, _)) => {
+                "; no checker of an application that is up differs from the running daemon".to_owned()
+            }
             Some((differ, _)) => format!(
                 "; {} from the running daemon, and none was seen to fail",
                 counted(differ, "checker differs", "checkers differ")

@@ -44,6 +44,8 @@ impl Module {
         // What follows from its absence is persisted immediately: the next daemon will have a predecessor.
         let unremembered = readmission.is_none();
         let readmission = readmission.unwrap_or_else(|| resume::announced_before(has_predecessor));
+        // A checker that was removed from the file while no daemon ran is not remembered as one that was up.
+        let serving = serving.map(|serving| serving.without_others(&policy.checkers));
         let mut module = Self {
             name,
             policy,

@@ -68,7 +68,7 @@ fn what_comes_together_is_shown_together_and_before_anything_is_done_about_it() 
         let actions = node.take(seen(watch.clone(), at), at);
         assert_eq!(actions, other.handle(seen(watch, at), at), "it decides the same");
         assert_eq!(told(&node), told(&other), "load balancers are told the same");
-        if actions.iter().any(Action::is_more_than_writing) || told(&node) != before {
+        if actions.iter().any(Action::needs_picture) || told(&node) != before {
             assert_eq!(shown(&node), shown(&other));
             pictures += 1;
         } else {

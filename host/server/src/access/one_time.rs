@@ -1,4 +1,4 @@
-//! Addresses that sign a user in once, without a password.
+//! Links that sign a user in once, without a password.
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -56,11 +56,11 @@ pub enum Refusal {
     #[error("this is not a name: {0}")]
     BadName(String),
     /// The password is too short, or far too long.
-    #[error("a password has at least {at_least} characters, and at most {at_most} bytes")]
+    #[error("a password has at least {at_least} characters, and at most {at_most}")]
     BadPassword {
         /// The minimum length in characters.
         at_least: usize,
-        /// The maximum length in bytes.
+        /// The maximum length in characters.
         at_most: usize,
     },
     /// At least one user must be able to manage users.

@@ -347,10 +347,7 @@ fn components_take_no_connections() {
         let ended = reach("listen", address, &grant("connect", "127.0.0.1:80"));
         assert_eq!(ended.code, Some(3), "{ended:?}");
         let why = "components can open connections, but not accept any";
-        assert!(
-            ended.out.contains("refused: listen for connections; ") && ended.out.contains(why),
-            "{ended:?}"
-        );
+        assert!(ended.out.contains("refused: ") && ended.out.contains(why), "{ended:?}");
     }
 }
 

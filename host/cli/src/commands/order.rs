@@ -359,7 +359,10 @@ mod tests {
              is fixed: bellwether start web"
         );
         let ended = waiting.ended().to_string();
-        assert!(ended.contains("exited before `restart web` was done; the module was starting: "), "{ended}");
+        assert!(
+            ended.contains("exited before `restart web` was done; when last seen, the module was starting: "),
+            "{ended}"
+        );
     }
 
     #[test]

@@ -301,7 +301,11 @@ mod tests {
         let good = Verdict { mistakes: 0, files: 0, edits: None, remarks: 1, strict: false };
         for (verdict, right, text) in [
             (Verdict { ..good }, true, "✓ the files are valid: no modules yet"),
-            (Verdict { edits: Some((0, 0)), ..good }, true, "no checker differs from the running daemon"),
+            (
+                Verdict { edits: Some((0, 0)), ..good },
+                true,
+                "no checker of an application that is up differs",
+            ),
             (Verdict { edits: Some((1, 0)), ..good }, true, "1 checker differs from the running daemon"),
             (Verdict { edits: Some((2, 1)), ..good }, false, "1 new or changed checker fails while"),
             (Verdict { mistakes: 2, files: 1, ..good }, false, "✗ 2 errors in 1 file"),

@@ -1,14 +1,16 @@
 //! Checkers that could never connect: what their config names is granted in no form.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+
 use bellwether_core::grant::reach::{is_address, target_of_url, without_zone};
-use bellwether_core::id::CheckerName;
+use bellwether_core::id::{CheckerName, ComponentName};
 use serde_json::Value;
-use toml::de::DeTable;
 
 use super::cross_check::{ComponentKind, KnownComponents};
 use super::mistake::Mistake;
 use super::read::RootReport;
-use super::source::{CheckerPlaces, Sourced, Step};
+use super::source::{CheckerPlaces, Source, Sourced, Step, locate_in};
 use super::spec::{ComponentSpec, ModuleSpec, Subject};
 
 /// In a component's schema: what a text is that says where the component connects to, a `url` or an `address`.
@@ -30,22 +32,24 @@ pub fn unreachable(report: &RootReport, known: KnownComponents<'_>) -> Vec<Unrea
 }
 
 fn of_module(module: &Sourced<ModuleSpec>, known: KnownComponents<'_>) -> Vec<Unreachable> {
-    let (table, _) = DeTable::parse_recoverable(module.source.text());
+    let table = module.source.table();
     let places = CheckerPlaces::of(table.get_ref());
+    let mut schemas: BTreeMap<&ComponentName, Option<Value>> = BTreeMap::new();
     let mut all = Vec::new();
     for checker in module.spec.checkers.values() {
         let Subject::Component(component) = &checker.definition.subject else { continue };
-        let schema = known(ComponentKind::Checker, &component.component);
-        let Some(schema) = schema.and_then(|schema| serde_json::from_str::<Value>(&schema).ok()) else {
-            continue;
-        };
-        for (key, target) in targets(&schema, component) {
+        let schema = schemas.entry(&component.component).or_insert_with_key(|name| {
+            known(ComponentKind::Checker, name).and_then(|schema| serde_json::from_str(&schema).ok())
+        });
+        let Some(schema) = schema else { continue };
+        for (key, target) in targets(schema, component) {
             if component.grants.could_connect(&target) != Some(false) {
                 continue;
             }
             let mut path = places.path(checker.name.as_str(), "config");
             path.push(Step::Key(&key));
-            let mistake = mistake(module, checker.name.as_str(), component, &target, &path);
+            let span = locate_in(table.get_ref(), &path).1.unwrap_or(0..0);
+            let mistake = mistake(&module.source, span, checker.name.as_str(), component, &target);
             all.push(Unreachable { checker: checker.name.clone(), mistake });
         }
     }
@@ -68,15 +72,15 @@ fn targets(schema: &Value, component: &ComponentSpec) -> Vec<(String, String)> {
 }
 
 fn mistake(
-    module: &Sourced<ModuleSpec>,
+    source: &Source,
+    span: Range<usize>,
     checker: &str,
     component: &ComponentSpec,
     target: &str,
-    path: &[Step<'_>],
 ) -> Mistake {
-    let (source, grant) = (&module.source, without_zone(target));
+    let grant = without_zone(target);
     let message = format!("checker `{checker}` can never connect: `{target}` is not granted");
-    let mut mistake = Mistake::new(source, source.locate(path), message);
+    let mut mistake = Mistake::new(source, span, message);
     mistake.expected("expected an address that is granted");
     let granted: Vec<String> = component.grants.list().into_iter().map(|(_, value)| value).collect();
     mistake.help(match granted.as_slice() {
@@ -88,12 +92,14 @@ fn mistake(
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::fs;
 
     use bellwether_core::id::ComponentName;
 
     use super::*;
     use crate::read::read_root;
+    use crate::source::READINGS;
 
     const SCHEMA: &str = r#"{ "type": "object", "properties": {
         "url": { "type": "string", "x-connects-to": "url" },
@@ -127,6 +133,29 @@ mod tests {
         );
         let other = said("address = \"[fe80::1%eth0]:80\"", "\"127.0.0.1:80\"").unwrap();
         assert!(other.ends_with("add \"[fe80::1]:80\" to `connect` in its `grant`"), "{other}");
+    }
+
+    #[test]
+    fn file_and_schema_are_read_once_for_all_checkers() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("modules")).unwrap();
+        let checker = |number: u32| {
+            format!(
+                "[[checker]]\nname = \"c{number:03}\"\ncomponent = \"own\"\nconfig = {{ address = \"127.0.0.1:80\" }}\n"
+            )
+        };
+        fs::write(root.path().join("modules/web.toml"), (0..300).map(checker).collect::<String>()).unwrap();
+        let asked = Cell::new(0);
+        let known = |_: ComponentKind, _: &ComponentName| {
+            asked.set(asked.get() + 1);
+            Some(SCHEMA.to_owned())
+        };
+        let report = read_root(root.path());
+        let before = READINGS.get();
+        let lines: Vec<usize> =
+            unreachable(&report, &known).iter().map(|unreachable| unreachable.mistake.line).collect();
+        assert_eq!((lines.len(), lines[0], lines[299]), (300, 4, 4 + 299 * 4));
+        assert_eq!((READINGS.get() - before, asked.get()), (1, 1));
     }
 
     #[test]

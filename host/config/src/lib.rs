@@ -53,8 +53,8 @@ pub use self::host_files::{AccountProblem, AnyHost, HostFiles, ProgramProblem, T
 pub use self::mistake::{Mistake, Mistakes};
 pub use self::module_file::grant::add_grant;
 pub use self::read::{
-    MODULES_FOLDER, NODE_FILE, RootReport, parse_module, parse_node, read_module, read_module_as, read_node,
-    read_root, read_scenario,
+    MODULES_FOLDER, NODE_FILE, RootReport, parse_module, parse_module_of_any_host, parse_node, read_module,
+    read_module_as, read_node, read_root, read_scenario,
 };
 pub use self::source::{Source, Sourced};
 pub use self::uses::ComponentUse;

@@ -103,7 +103,18 @@ pub fn read_module_as(root: &Path, name: ModuleName, file: &Path) -> Result<Sour
     let path = root.join(file);
     let shown = path.strip_prefix(root).unwrap_or(&path).display().to_string();
     let text = read_text(&path, &shown).map_err(|error| error.into_mistake(&shown))?;
-    let mut module = parse_module(name, &shown, &text, &AnyHost)?;
+    parse_module_of_any_host(root, name, &shown, &text)
+}
+
+/// The module of a text, for a host that has every program; `file` is its path in errors. For a text that was good
+/// when it was stored, whatever this host lacks now.
+pub fn parse_module_of_any_host(
+    root: &Path,
+    name: ModuleName,
+    file: &str,
+    text: &str,
+) -> Result<Sourced<ModuleSpec>, Mistakes> {
+    let mut module = parse_module(name, file, text, &AnyHost)?;
     module.spec.place_under(root);
     Ok(module)
 }

@@ -7,7 +7,7 @@
 //!                          └────────────────────────────────────────┘    ▼
 //!                                     it failed again                   free
 //! ```
-//! Identified by name and digest: another version of the same file is another case.
+//! Identified by name and digest: another version of the same file is another case. A new daemon takes the cases over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -37,9 +37,28 @@ pub struct Case {
     pub next: Moment,
 }
 
-/// All quarantined versions, by file and digest.
-#[derive(Debug, Clone, Default)]
+/// The longest time that a new daemon waits with an attempt that is due.
+const WAIT_AT_START: Duration = Duration::from_mins(1);
+/// A case this long after its next attempt is out of date: no daemon was running then to make it.
+const FORGOTTEN_AFTER: Duration = Duration::from_hours(24);
+
+/// All quarantined versions, by file and digest. Stored across daemons.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<(String, Case)>", into = "Vec<(String, Case)>")]
 pub struct Quarantine(BTreeMap<(String, String), Case>);
+
+impl From<Vec<(String, Case)>> for Quarantine {
+    fn from(cases: Vec<(String, Case)>) -> Self {
+        let cases = cases.into_iter().take(MAX_CASES);
+        Self(cases.map(|(what, case)| ((what, case.digest.clone()), case)).collect())
+    }
+}
+
+impl From<Quarantine> for Vec<(String, Case)> {
+    fn from(quarantine: Quarantine) -> Self {
+        quarantine.0.into_iter().map(|((what, _), case)| (what, case)).collect()
+    }
+}
 
 impl Quarantine {
     /// The version of the file `what` with this digest has failed.
@@ -59,6 +78,18 @@ impl Quarantine {
         }
         self.0.insert(key, case.clone());
         case
+    }
+
+    /// A new daemon takes over the cases of the one before. None is tried at once: the version before it has to run
+    /// first, so that there is something to compare with. The clock may have been set between two boots: no wait
+    /// becomes longer by that.
+    pub fn resume(&mut self, now: Moment) {
+        self.0.retain(|_, case| now.since(case.next) <= FORGOTTEN_AFTER);
+        for case in self.0.values_mut() {
+            let wait = wait(case.tries);
+            case.since = case.since.min(now);
+            case.next = case.next.clamp(now + wait.min(WAIT_AT_START), now + wait);
+        }
     }
 
     /// The case of this version, if it must not be tried yet.
@@ -135,6 +166,46 @@ mod tests {
         quarantine.release("checkers/x.wasm", "d");
         assert_eq!(quarantine.holds("checkers/x.wasm", "d", at(0)), None);
         assert_eq!(quarantine.put("checkers/x.wasm", "d", "trapped", at(5)).tries, 1);
+    }
+
+    #[test]
+    fn the_next_daemon_takes_the_cases_over_and_waits_no_longer_than_this_one() {
+        // After one attempt the wait is 10 s, after six 320 s.
+        for (tries, clock, held_for) in [
+            (1, 0, 10),
+            (1, 5, 10),
+            (1, 1000, 10),
+            (1, -100_000, 10),
+            (6, 0, 320),
+            (6, 100, 220),
+            (6, 300, 60),
+            (6, 1000, 60),
+            (6, -100_000, 320),
+        ] {
+            let mut quarantine = Quarantine::default();
+            let start = Moment::from_micros(1_000_000_000_000);
+            let cases = (0..tries).map(|_| quarantine.put("checkers/x.wasm", "d", "trapped", start));
+            let case = cases.last().unwrap();
+            let text = serde_json::to_string(&quarantine).unwrap();
+            let mut next: Quarantine = serde_json::from_str(&text).unwrap();
+            assert_eq!(next, quarantine);
+            let now = Moment::from_micros(start.as_micros() + clock * 1_000_000);
+            next.resume(now);
+            let held = |seconds| next.holds("checkers/x.wasm", "d", now + Duration::from_secs(seconds));
+            assert_eq!((held(held_for), held(held_for - 1).is_some()), (None, true), "{tries} {clock}");
+            let failed = next.put("checkers/x.wasm", "d", "trapped", now);
+            assert_eq!((failed.tries, failed.since), (case.tries + 1, start.min(now)), "{clock}");
+        }
+    }
+
+    #[test]
+    fn cases_of_long_ago_are_forgotten() {
+        for (late, known) in [(10, 1), (11, 0)] {
+            let mut quarantine = Quarantine::default();
+            quarantine.put("checkers/x.wasm", "d", "trapped", at(0));
+            quarantine.resume(at(late) + FORGOTTEN_AFTER);
+            assert_eq!(quarantine.0.len(), known, "{late}");
+        }
     }
 
     #[test]

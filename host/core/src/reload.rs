@@ -25,7 +25,7 @@
 //!   on probation    the first runs of each checker, measured by the version before     relapsing
 //!        │    └───────▶ rolled back with the modules' files that came with it, and quarantined
 //!        ▼
-//!      stays
+//!      stays           stored for the next daemon                                     keeping, restoring
 //! ```
 //! The machine handles events ([`Event`]) and returns actions ([`Action`]). The daemon lists folders, reads,
 //! compiles, compares, runs and writes; each of these actions is answered with an event. A file that changes starts
@@ -37,17 +37,20 @@ mod approvals;
 mod deciding;
 mod event;
 mod file;
+mod keeping;
+mod last_good;
 mod loading;
 mod looking;
 mod pending;
 mod relapsing;
+mod restoring;
 mod runs;
 mod settle;
 mod trying;
 mod vanishing;
 mod version;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::id::{ModuleName, RequestId};
@@ -55,10 +58,12 @@ use crate::memory::ModuleMemory;
 use crate::moment::Moment;
 use crate::quarantine::Quarantine;
 
+use self::activating::Shown;
 use self::activating::{Active, Edit, Removed};
 use self::approvals::Approving;
 use self::looking::Folders;
 use self::pending::{Pending, Stage};
+use self::restoring::StoredVersions;
 use self::version::{ComponentVersion, ModuleVersion, numbered};
 
 pub use self::action::{Action, Comparison, Trial};
@@ -68,6 +73,7 @@ pub use self::file::{
     ComponentKey, ComponentKind, FileKey, Folder, Identity, LARGE, Listing, MAX_FILES, OnDisk, Stamp,
     Standing,
 };
+pub use self::last_good::{GoodVersion, InPlace, LastGood};
 pub use self::runs::Runs;
 pub use self::vanishing::Problem;
 pub use self::version::{ComponentFile, LoadId, ModuleFile, Origin, Use};
@@ -83,6 +89,10 @@ pub struct Start<C> {
     pub approvals: Approvals,
     /// The stored state of the modules when the last daemon ended.
     pub memories: BTreeMap<ModuleName, ModuleMemory>,
+    /// The last good versions that the last daemon has stored.
+    pub last_good: LastGood,
+    /// The versions that were in quarantine when the last daemon ended.
+    pub quarantine: Quarantine,
 }
 
 /// All files, the stage of each, and what is active. `M` is the content of a module's file, `C` a compiled
@@ -116,7 +126,16 @@ pub struct Reload<M, C> {
     /// Modules' files that do not match the active components.
     unfit: Vec<FileKey>,
     /// Why files are not active, as displayed.
-    refused: BTreeMap<FileKey, String>,
+    refused: BTreeMap<FileKey, Shown>,
+
+    /// The last good versions, as they are to be stored.
+    last_good: LastGood,
+    /// Whether they may have changed since.
+    unkept: bool,
+    /// Stored versions of the last daemon, as long as their files have no active version.
+    stored: StoredVersions<M, C>,
+    /// Files in whose place their stored versions are active.
+    restored: BTreeSet<FileKey>,
 
     modules: BTreeMap<ModuleName, ModuleVersion<M>>,
     components: BTreeMap<ComponentKey, Active<C>>,
@@ -131,7 +150,7 @@ pub struct Reload<M, C> {
 impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
     /// Nothing is active yet.
     pub fn new(start: Start<C>) -> Self {
-        let Start { standard, rescan, approvals, memories } = start;
+        let Start { standard, rescan, approvals, memories, last_good, quarantine } = start;
         let mut reload = Self {
             now: Moment::default(),
             actions: Vec::new(),
@@ -141,7 +160,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
             last_load: LoadId::default(),
             pending: Pending::default(),
             rereading: BTreeMap::new(),
-            quarantine: Quarantine::default(),
+            quarantine,
             undecided: true,
             comparing: false,
             fits: BTreeMap::new(),
@@ -150,6 +169,10 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
             waiting: BTreeMap::new(),
             unfit: Vec::new(),
             refused: BTreeMap::new(),
+            last_good,
+            unkept: true,
+            stored: BTreeMap::new(),
+            restored: BTreeSet::new(),
             modules: BTreeMap::new(),
             components: BTreeMap::new(),
             standard: BTreeMap::new(),
@@ -190,6 +213,15 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         self.end_the_start(|reload| reload.beginning.is_some_and(|until| now >= until));
         self.decide();
         self.end_the_start(|reload| !reload.is_waiting_at_the_start());
+        // What has been restored may end the start, and what could not be restored counts for nothing.
+        for _ in 0..3 {
+            if !self.restore() {
+                break;
+            }
+            self.decide();
+            self.end_the_start(|reload| !reload.is_waiting_at_the_start());
+        }
+        self.keep();
         if !self.comparing {
             let answers = self.answers.drain(..).map(|(request, answer)| Action::Answer { request, answer });
             self.actions.extend(answers);
@@ -234,6 +266,9 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
     fn is_waiting_at_the_start(&self) -> bool {
         let is_small = |file: &FileKey| self.folders.known.get(file).is_none_or(|stamp| stamp.size < LARGE);
         let may_follow = self.comparing || self.pending.on_the_way();
+        if self.is_loading_stored() || may_follow && self.has_stored_modules() {
+            return true;
+        }
         self.pending.iter().any(|(file, stage)| match stage {
             Stage::Loading(_) => is_small(file),
             Stage::Module(_) => may_follow && !self.unfit.contains(file),

@@ -23,6 +23,27 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     write_beside(path, content)?.take_its_place()
 }
 
+/// Like [`replace`], for large content that can be had again: it is not remembered, so the file is not written again if
+/// it is removed while the daemon runs.
+pub fn place(path: &Path, content: &[u8]) -> io::Result<()> {
+    let new = beside(path);
+    let written = with_reserve(|| {
+        let mut file = file::private().write(true).create(true).truncate(true).open(&new)?;
+        file.write_all(content)?;
+        Ok(file)
+    });
+    let in_place = written.and_then(|file| file.sync_all()).and_then(|()| fs::rename(&new, path));
+    if let Err(error) = in_place {
+        // A part of it may fill a disk that is full.
+        drop(fs::remove_file(&new));
+        return Err(error);
+    }
+    match path.parent() {
+        Some(folder) => with_reserve(|| file::sync_dir(folder)),
+        None => Ok(()),
+    }
+}
+
 /// A file that is written, but neither synced nor renamed to its final path. It is whole if the daemon is killed,
 /// but maybe not if the machine fails.
 #[derive(Debug)]
@@ -233,6 +254,24 @@ mod tests {
         assert!(!paths[2].exists());
         let mode = fs::metadata(&folder).unwrap();
         assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode.permissions()) & 0o777, 0o700);
+    }
+
+    #[test]
+    fn what_is_placed_is_whole_and_private_and_is_not_written_anew() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("large");
+        for content in ["one", "another one", ""] {
+            place(&path, content.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+        let mode = fs::metadata(&path).unwrap().permissions();
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(lost(root.path()), [] as [PathBuf; 0]);
+        // A folder in its place cannot be replaced: nothing is left of the attempt.
+        fs::create_dir_all(path.join("x")).unwrap();
+        place(&path, b"one").unwrap_err();
+        assert!(!beside(&path).exists());
     }
 
     #[test]

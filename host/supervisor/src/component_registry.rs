@@ -114,17 +114,12 @@ impl ComponentRegistry {
         self.0.broke.notified().await;
     }
 
-    /// Activates versions, all at the same time. The next run uses them.
+    /// Activates versions, all at the same time. The next run uses them. What is wrong with the present file, if it is
+    /// another version, stays shown until it is [cleared](Self::clear).
     pub(crate) fn put(&self, versions: Vec<(ComponentKey, Component, Origin)>) {
         self.change(|entries| {
             for (key, component, origin) in versions {
-                entries.insert(
-                    key,
-                    RegisteredComponent {
-                        component: Some((component, origin)),
-                        ..RegisteredComponent::default()
-                    },
-                );
+                entries.entry(key).or_default().component = Some((component, origin));
             }
         });
     }

@@ -18,6 +18,7 @@
 //! | `trial` | one run of a new version |
 //! | `in_force` | makes versions active, and tells of modules |
 //! | `approvals`, `refused` | what is kept and shown |
+//! | `last_good` | what the next daemon finds: the last good versions, and the quarantine |
 //! | `carrying_out` | every action of the core |
 
 mod approvals;
@@ -25,6 +26,7 @@ mod carrying_out;
 mod content;
 mod folders;
 mod in_force;
+mod last_good;
 mod loading;
 mod looking;
 mod picture;
@@ -40,7 +42,7 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use bellwether_core::id::{ComponentName, ModuleName, RequestId};
 use bellwether_core::memory::ModuleMemory;
-use bellwether_core::reload::{self, FileKey, Listing, Start};
+use bellwether_core::reload::{self, FileKey, Listing, Stamp, Start};
 use bellwether_core::snapshot::Snapshot;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -62,6 +64,7 @@ use bellwether_sandbox::component::Component;
 pub use self::approvals::{Approve, Approved, NotApproved};
 use self::content::{ModuleContent, component_file};
 use self::folders::Hints;
+use self::last_good::{LastGoodStore, Stored};
 use self::loading::Loader;
 use self::trust::Trust;
 
@@ -80,6 +83,9 @@ pub struct StandardComponent {
 
 /// The start waits for everything, but not for a large component without limit.
 const BEGIN_WITHIN: Duration = at_most!(Duration::from_secs(20));
+
+/// Of a file that was there under the daemon before: it differs from every file.
+const NEVER_SEEN: Stamp = Stamp { size: 0, modified: 0, changed: 0, inode: 0, device: 0, signature: None };
 
 type Event = reload::Event<ModuleContent, Component>;
 type Action = reload::Action<ModuleContent, Component>;
@@ -134,6 +140,8 @@ pub struct Reload {
     /// Makes all decisions about files.
     machine: reload::Reload<ModuleContent, Component>,
     loader: Loader,
+    /// Stores what the next daemon needs.
+    store: LastGoodStore,
     hints: Hints,
     /// The files at the last scan.
     seen: Listing<FileKey>,
@@ -184,8 +192,13 @@ pub async fn load_standard(
 
 impl Reload {
     /// Nothing is active yet. The second value reports damaged files.
-    pub fn new(mut settings: Settings) -> (Self, Option<String>) {
+    pub fn new(mut settings: Settings) -> (Self, Vec<String>) {
         let (approvals, damaged) = approvals::open(&settings.root);
+        let mut damaged = Vec::from_iter(damaged);
+        let Stored { last_good, quarantine } = last_good::read(&settings.root, &mut damaged);
+        let store = LastGoodStore::open(&settings.root, last_good.clone(), settings.problems.clone());
+        // Their files may be there, although they cannot be seen at present.
+        let seen = last_good.iter().map(|(file, _)| (file.clone(), NEVER_SEEN)).collect();
         let loader = Loader::new(
             settings.root.clone(),
             Arc::clone(&settings.context.sandbox),
@@ -198,13 +211,16 @@ impl Reload {
             rescan: settings.rescan,
             approvals,
             memories: std::mem::take(&mut settings.memories),
+            last_good,
+            quarantine,
         });
         let reload = Self {
             settings,
             machine,
             loader,
+            store,
             hints: Hints::new(),
-            seen: Listing::new(),
+            seen,
             tasks: JoinSet::new(),
             requests: BTreeMap::new(),
             last_request: RequestId::default(),

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::approvals::{Approvals, Approved, NotApproved, Waiting};
 use super::event::Pair;
 use super::file::{ComponentKey, FileKey};
+use super::last_good::{GoodVersion, InPlace, LastGood};
 use super::vanishing::Problem;
 use super::version::{LoadId, Origin};
 use crate::id::{CheckerName, ModuleName, RequestId};
 use crate::memory::ModuleMemory;
-use crate::quarantine::Case;
+use crate::quarantine::{Case, Quarantine};
 use crate::record::RecordKind;
 
 /// An action. `M` is the content of a module's file, `C` a compiled component.
@@ -31,6 +32,16 @@ pub enum Action<M, C> {
         size: u64,
         /// Versions that must not be compiled: those in quarantine.
         quarantined: BTreeSet<String>,
+    },
+    /// The same for the stored version of a file, with this digest. Answered with
+    /// [`Event::Loaded`](super::Event::Loaded), too. A module's file counts as good even if this host lacks something
+    /// that it names: it was good when it was stored.
+    Restore {
+        /// The file that it is a version of.
+        file: FileKey,
+        /// To be copied to the answer.
+        load: LoadId,
+        digest: String,
     },
     /// Check the configs of modules against components. Answered with [`Event::Compared`](super::Event::Compared).
     Compare(Vec<Comparison<M, C>>),
@@ -64,6 +75,8 @@ pub enum Action<M, C> {
         /// [is gone](super::Reload::is_gone).
         first: bool,
         memory: Option<Box<ModuleMemory>>,
+        /// It is the stored version, because the file on disk cannot become active.
+        restored: Option<GoodVersion>,
     },
     /// The module is no longer active. Answered with [`Event::Unloaded`](super::Event::Unloaded).
     Unload { module: ModuleName },
@@ -78,6 +91,8 @@ pub enum Action<M, C> {
         case: Option<Case>,
         /// The version waits for approval.
         waiting: Option<Waiting>,
+        /// What has been restored in its place, if there was something to restore.
+        in_place: Option<InPlace>,
     },
     /// No longer show that the file is not active.
     Clear { file: FileKey },
@@ -90,6 +105,15 @@ pub enum Action<M, C> {
         /// With a request: answered with [`Event::Written`](super::Event::Written).
         request: Option<RequestId>,
     },
+    /// Store the last good versions for the next daemon, and nothing else. Nobody waits for it: a disk that is full
+    /// is tried again.
+    Keep {
+        last_good: LastGood,
+        /// The contents of the active modules' files. Those of components are on disk, or stored already.
+        modules: Vec<(FileKey, M)>,
+    },
+    /// Store the quarantined versions for the next daemon. Nobody waits for it, either.
+    KeepQuarantine(Quarantine),
     /// Write a record to the journal.
     Note {
         /// The module that it concerns, if it concerns one.

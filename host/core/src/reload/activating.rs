@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::approvals::Waiting;
 use super::file::{ComponentKey, FileKey, MAX_FILES};
+use super::last_good::GoodVersion;
 use super::pending::Stage;
 use super::version::{ComponentVersion, ModuleVersion, Origin};
 use super::{Action, Reload};
@@ -33,7 +34,7 @@ pub(super) struct Active<C> {
 
 impl<C> Active<C> {
     /// A version that is not compared with another one.
-    fn trusted(version: ComponentVersion<C>, origin: Origin) -> Self {
+    pub(super) fn trusted(version: ComponentVersion<C>, origin: Origin) -> Self {
         let mut conduct = Conduct::default();
         conduct.trusted(&version.file.digest);
         Self { version, origin, before: None, conduct }
@@ -41,6 +42,11 @@ impl<C> Active<C> {
 
     pub(super) fn digest(&self) -> &str {
         &self.version.file.digest
+    }
+
+    /// The digest of the version to come back to.
+    pub(super) fn digest_before(&self) -> Option<&str> {
+        self.before.as_ref().map(|(version, _)| &*version.file.digest)
     }
 
     /// Replaces this version by another one, on probation.
@@ -74,6 +80,14 @@ impl<C> Active<C> {
         (self.version, self.origin) = (ComponentVersion::clone(&version), origin);
         Some((version, origin))
     }
+}
+
+/// Why a file is not active, as displayed.
+#[derive(Debug, Clone)]
+pub(super) struct Shown {
+    why: String,
+    case: Option<Case>,
+    waiting: Option<Waiting>,
 }
 
 /// A module's file before a change and after it.
@@ -116,14 +130,20 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
             return;
         }
         self.remember_sets(&modules, &components);
+        let restored = self.stored_components_of(&modules, &components);
         self.actions.push(Action::Activate {
             together: !components.is_empty(),
             components: components
                 .iter()
+                .chain(&restored)
                 .map(|(key, version)| (key.clone(), version.file.content.clone(), Origin::File))
                 .collect(),
             modules: modules.iter().map(|module| module.file.content.clone()).collect(),
         });
+        self.unkept = true;
+        for (key, version) in restored {
+            self.component_restored(key, version);
+        }
         for (key, version) in components {
             let file = FileKey::of(&File::Component(key.clone()));
             self.settled(&file);
@@ -175,6 +195,12 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
 
     /// A module is active with this version of its file from now on.
     pub(super) fn introduce(&mut self, module: ModuleVersion<M>) {
+        self.introduce_as(module, None);
+    }
+
+    /// The same; `restored`: with its stored version.
+    pub(super) fn introduce_as(&mut self, module: ModuleVersion<M>, restored: Option<GoodVersion>) {
+        self.unkept = true;
         let name = module.file.name.clone();
         let content = module.file.content.clone();
         let first = self.modules.insert(name.clone(), module).is_none();
@@ -183,7 +209,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         } else {
             None
         };
-        self.actions.push(Action::Introduce { module: content, first, memory });
+        self.actions.push(Action::Introduce { module: content, first, memory, restored });
     }
 
     /// The desired state of the module that had this file a moment ago, under another name: a stopped module is not
@@ -248,6 +274,9 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
 
     /// The file is the active version.
     pub(super) fn settled(&mut self, file: &FileKey) {
+        self.unkept = true;
+        self.stored.remove(file);
+        self.restored.remove(file);
         self.pending.remove(file);
         if self.refused.remove(file).is_some() {
             self.actions.push(Action::Clear { file: file.clone() });
@@ -270,12 +299,18 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         case: Option<Case>,
         waiting: Option<Waiting>,
     ) -> bool {
-        let is_new = self.refused.get(file) != Some(&why);
-        if is_new {
-            self.refused.insert(file.clone(), why.clone());
-        }
-        self.actions.push(Action::Show { file: file.clone(), why, case, waiting });
+        let is_new = self.refused.get(file).is_none_or(|shown| shown.why != why);
+        self.unkept |= is_new;
+        self.refused.insert(file.clone(), Shown { why, case, waiting });
+        self.show_again(file);
         is_new
+    }
+
+    /// Shows why a file is not active, if it is not: what runs in its place may have changed.
+    pub(super) fn show_again(&mut self, file: &FileKey) {
+        let Some(Shown { why, case, waiting }) = self.refused.get(file).cloned() else { return };
+        let in_place = self.in_place(file);
+        self.actions.push(Action::Show { file: file.clone(), why, case, waiting, in_place });
     }
 
     pub(super) fn note(&mut self, file: &FileKey, ok: bool, detail: String) {

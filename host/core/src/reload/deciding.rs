@@ -55,12 +55,12 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         let is_read = |(file, stage): (&FileKey, &Stage<M, C>)| {
             file.folder == Folder::Modules && matches!(stage, Stage::Loading(_))
         };
-        self.beginning.is_some() && self.pending.iter().any(is_read)
+        self.beginning.is_some() && (self.is_loading_stored() || self.pending.iter().any(is_read))
     }
 
     /// At the start, modules do not wait for a new version that waits for approval if there is another one.
     fn let_others_begin(&mut self, file: &FileKey) {
-        let is_active = file.component().is_some_and(|key| self.components.contains_key(&key));
+        let is_active = file.component().is_some_and(|key| self.standing_component(&key).is_some());
         if self.beginning.is_some() && is_active {
             self.pending.separate(file);
         }
@@ -68,7 +68,8 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
 
     fn picture(&self, waiting: &BTreeMap<FileKey, Waiting>) -> Picture<ComponentKey> {
         let names = |(name, module): (&ModuleName, &ModuleVersion<M>)| (name.clone(), module.file.names());
-        Picture { in_force: self.modules.iter().map(names).collect(), changed: self.pending.changes(waiting) }
+        let in_force = self.stored_modules(false).chain(&self.modules).map(names).collect();
+        Picture { in_force, changed: self.pending.changes(waiting) }
     }
 
     /// Requests each comparison that a decision may need and that is not known. Returns whether there are any.
@@ -104,7 +105,12 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
                 });
             };
         let new = |key: &ComponentKey| self.new_component(key);
-        for module in self.modules.values() {
+        for (_, module) in self.stored_modules(true) {
+            for its in &module.file.uses {
+                need(module, &its.component, self.standing_component(&its.component));
+            }
+        }
+        for (_, module) in self.stored_modules(false).chain(&self.modules) {
             for its in &module.file.uses {
                 if let Some(component) = new(&its.component) {
                     need(module, &its.component, Some(component));
@@ -114,8 +120,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         for (_, stage) in self.pending.iter() {
             let Stage::Module(module) = stage else { continue };
             for its in &module.file.uses {
-                let active = self.components.get(&its.component).map(|active| &active.version);
-                need(module, &its.component, active);
+                need(module, &its.component, self.standing_component(&its.component));
                 if let Some(component) = new(&its.component) {
                     need(module, &its.component, Some(component));
                 }
@@ -145,11 +150,11 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         of_component: Version,
     ) -> Result<(), String> {
         let module = match of_module {
-            Version::InForce => self.modules.get(module),
+            Version::InForce => self.standing_module(module),
             Version::New => self.new_module(module),
         };
         let version = match of_component {
-            Version::InForce => self.components.get(component).map(|active| &active.version),
+            Version::InForce => self.standing_component(component),
             Version::New => self.new_component(component),
         };
         let Some(module) = module else { return Ok(()) };
@@ -170,9 +175,10 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
             let applied = decision.apply.contains(&File::Module(name.clone()));
             if applied { self.new_module(name) } else { None }
         };
-        let active = self.modules.iter().map(|(name, module)| new(name).unwrap_or(module));
+        let active = self.stored_modules(false).chain(&self.modules);
+        let active = active.map(|(name, module)| new(name).unwrap_or(module));
         let added = decision.apply.iter().filter_map(|subject| match subject {
-            File::Module(name) if !self.modules.contains_key(name) => new(name),
+            File::Module(name) if self.standing_module(name).is_none() => new(name),
             _ => None,
         });
         active.chain(added).collect()
@@ -190,7 +196,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
             if self.approvals.is_approved(&what, &component.digest) {
                 return None;
             }
-            let active = self.components.get(key).map(|active| &*active.version.file.asks);
+            let active = self.standing_component(key).map(|version| &*version.file.asks);
             let before = self.approvals.asked(&what).or(active)?;
             let more = |grants: &Grants| wider(before, &component.asks, grants);
             let more = modules.iter().flat_map(|module| module.file.grants(key)).flat_map(more);
@@ -246,7 +252,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
             let version = if decision.apply.contains(&File::Component(key.clone())) {
                 self.new_component(&key)
             } else {
-                self.components.get(&key).map(|active| &active.version)
+                self.standing_component(&key)
             };
             let content = version?.file.content.clone();
             Some((key, content))

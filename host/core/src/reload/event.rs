@@ -38,7 +38,7 @@ pub enum Event<M, C> {
     },
     /// The folders could not be read.
     NotLooked,
-    /// The answer to [`Action::Load`](super::Action::Load).
+    /// The answer to [`Action::Load`](super::Action::Load) or [`Action::Restore`](super::Action::Restore).
     Loaded {
         file: FileKey,
         /// Copied from the action.
@@ -104,6 +104,22 @@ pub enum Loaded<M, C> {
     Module(Result<ModuleFile<M>, String>),
     /// The component, or why it is rejected.
     Component(Result<ComponentFile<C>, Refusal>),
+}
+
+impl<M, C> Loaded<M, C> {
+    /// The digest of the file, if it is known.
+    pub(super) fn digest(&self) -> Option<&str> {
+        match self {
+            Self::Module(Ok(module)) => Some(&module.digest),
+            Self::Component(Ok(component)) => Some(&component.digest),
+            Self::Component(Err(Refusal::Broken { digest, .. } | Refusal::Quarantined { digest })) => {
+                Some(digest)
+            }
+            Self::Module(Err(_)) | Self::Component(Err(Refusal::Unreadable(_) | Refusal::Unsuitable(_))) => {
+                None
+            }
+        }
+    }
 }
 
 /// Why a component's file cannot be used.

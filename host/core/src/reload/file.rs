@@ -105,6 +105,14 @@ impl FileKey {
         Self { folder, stem: stem.to_owned() }
     }
 
+    /// The file with this [name](Self::name); `None` if none is named like that.
+    pub fn named(name: &str) -> Option<Self> {
+        let (folder, file) = name.split_once('/')?;
+        let folder = Folder::ALL.into_iter().find(|known| known.name() == folder)?;
+        let stem = file.strip_suffix(folder.extension())?.strip_suffix('.')?;
+        (!stem.is_empty() && !stem.contains('/')).then(|| Self { folder, stem: stem.to_owned() })
+    }
+
     /// The module or component that it describes; `None` if its name is not valid.
     pub fn subject(&self) -> Option<File<ComponentKey>> {
         match self.folder {

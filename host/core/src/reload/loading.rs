@@ -58,6 +58,9 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
 
     /// Handles the loaded content, unless the file has changed again since.
     pub(super) fn loaded(&mut self, file: &FileKey, load: LoadId, loaded: Loaded<M, C>) {
+        if self.stored_loaded(file, load, &loaded) {
+            return;
+        }
         let reread = self.rereading.get(file) == Some(&load);
         if reread {
             self.rereading.remove(file);
@@ -71,6 +74,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
             return;
         }
         self.undecided = true;
+        self.on_disk(file, loaded.digest());
         let stage = match loaded {
             Loaded::Module(Ok(module)) => self.module_loaded(load, module),
             Loaded::Module(Err(mistakes)) => {
@@ -81,7 +85,10 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
             Loaded::Component(Err(refusal)) => Some(self.component_refused(file, refusal)),
         };
         match stage {
-            Some(stage) => self.pending.advance(file, stage),
+            Some(stage) => match self.unchanged(file, stage) {
+                Some(stage) => self.pending.advance(file, stage),
+                None => self.pending.remove(file),
+            },
             None => self.settled(file),
         }
     }
@@ -152,6 +159,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         let Case { digest, why, tries, next, .. } = case;
         let kind = RecordKind::Quarantine { what, digest, why, tries, next };
         self.actions.push(Action::Note { module: None, kind });
+        self.actions.push(Action::KeepQuarantine(self.quarantine.clone()));
         Stage::Refused { retry: Some(next) }
     }
 

@@ -100,6 +100,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
     pub(super) fn look_now(&mut self, rescan: Duration, trust_changed: bool) {
         self.folders.rescan = rescan;
         if trust_changed {
+            self.reconsider_stored();
             let stale = |stage: &Stage<M, C>| match stage {
                 Stage::Loading(_)
                 | Stage::Component { .. }
@@ -119,6 +120,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         self.believe(&on_disk, false, now);
         let files: Vec<FileKey> = on_disk.files.keys().cloned().collect();
         (self.folders.known, self.folders.before) = (on_disk.files.clone(), on_disk.files);
+        self.take_over();
         for file in &files {
             self.load(file);
         }

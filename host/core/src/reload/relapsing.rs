@@ -19,10 +19,12 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
     /// A run of a checker has ended.
     pub(super) fn ran(&mut self, run: &Run) {
         let Some(active) = self.components.get_mut(&run.component) else { return };
+        let could_go_back = active.can_go_back();
         if active.conduct.ran(&run.digest, &run.user, &run.ending) {
             self.roll_back(&run.component);
         } else {
             active.forget_proved();
+            self.unkept |= active.can_go_back() != could_go_back;
             if !active.conduct.on_probation() {
                 self.sets.remove(&run.component);
             }
@@ -73,7 +75,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
             self.introduce(before);
         }
         self.pending.together(held);
-        self.undecided = true;
+        (self.undecided, self.unkept) = (true, true);
     }
 
     /// What goes back with this component: the edits of modules' files that came with it, and the other components on

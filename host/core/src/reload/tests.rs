@@ -8,6 +8,7 @@ use crate::record::RecordKind;
 
 mod laws;
 mod out_of_order;
+mod restarts;
 mod world;
 use self::world::*;
 

@@ -16,6 +16,8 @@ pub struct LoadId(pub u64);
 #[derive(Debug, Clone)]
 pub struct ModuleFile<M> {
     pub name: ModuleName,
+    /// BLAKE3 of its text, in hexadecimal.
+    pub digest: String,
     /// The components that it names, the restart script first, then one for each checker.
     pub uses: Vec<Use>,
     /// The content of the file. Equal if two files have the same content, apart from their names.

@@ -29,7 +29,7 @@ pub(super) struct Reloading {
     /// For a request to read everything again.
     pub(super) looks: mpsc::Sender<LookNow>,
     /// What was found damaged.
-    pub(super) damaged: Option<String>,
+    pub(super) damaged: Vec<String>,
 }
 
 impl Reloading {

@@ -21,6 +21,7 @@ impl Reload {
                 );
             }
             Action::Load { file, load, size, quarantined } => self.load(file, load, size, quarantined),
+            Action::Restore { file, load, digest } => self.restore(file, load, digest),
             Action::Compare(comparisons) => return Some(compare(comparisons).await),
             Action::Explain { file, load, module, components, why } => {
                 let mistakes = explain(module, components).await;
@@ -34,13 +35,18 @@ impl Reload {
             Action::Activate { components, modules, together } => {
                 self.activate(components, &modules, together);
             }
-            Action::Introduce { module, first, memory } => self.introduce(&module, first, memory).await,
+            Action::Introduce { module, first, memory, restored } => {
+                self.introduce(&module, first, memory, restored).await;
+            }
             Action::Unload { module } => {
                 let desired = self.unload(&module).await;
                 return Some(Event::Unloaded { module, desired });
             }
             Action::Withdraw { component } => self.settings.context.registry.remove(&component),
-            Action::Show { file, why, case, waiting } => {
+            Action::Show { file, why, case, waiting, in_place } => {
+                let clock = self.settings.context.clock;
+                let in_place = in_place.map(|it| format!("; {}", it.sentence(|at| clock.timestamp(at))));
+                let why = why + &in_place.unwrap_or_default();
                 if let Some(key) = file.component() {
                     self.settings.context.registry.refuse(key, why.clone(), case, waiting);
                 }
@@ -62,6 +68,8 @@ impl Reload {
                 }
                 return request.map(|request| Event::Written { request, result });
             }
+            Action::Keep { last_good, modules } => self.store.keep(last_good, modules),
+            Action::KeepQuarantine(quarantine) => self.store.keep_quarantine(quarantine),
             Action::Note { module, kind } => self.record(module, kind).await,
             Action::Answer { request, answer } => {
                 if let Some(asked) = self.requests.remove(&request) {
@@ -85,12 +93,7 @@ impl Reload {
     fn load(&mut self, file: FileKey, load: LoadId, size: u64, quarantined: BTreeSet<String>) {
         let places = self.loader.clone();
         self.tasks.spawn(async move {
-            let kind = match file.folder {
-                Folder::Modules => None,
-                Folder::Checkers => Some(ComponentKind::Checker),
-                Folder::RestartScripts => Some(ComponentKind::RestartScript),
-            };
-            let loaded = match kind {
+            let loaded = match kind_of(&file) {
                 None => places.module(file.clone()).await,
                 Some(kind) => places.component(kind, file.clone(), size, quarantined).await,
             };
@@ -104,6 +107,31 @@ impl Reload {
             };
             Done { event: Event::Loaded { file, load, loaded }, mistakes }
         });
+    }
+
+    /// Loads a stored version. Its errors are not those of the file on disk.
+    fn restore(&mut self, file: FileKey, load: LoadId, digest: String) {
+        let places = self.loader.clone();
+        self.tasks.spawn(async move {
+            let loaded = match places.stored(kind_of(&file), file.clone(), digest).await {
+                loading::Loaded::Module(module) => Loaded::Module(
+                    module
+                        .map(|module| module_file(*module))
+                        .map_err(|mistakes| picture::sentence(&mistakes)),
+                ),
+                loading::Loaded::Component(loaded) => Loaded::Component(loaded.map(component_file)),
+            };
+            Done { event: Event::Loaded { file, load, loaded }, mistakes: None }
+        });
+    }
+}
+
+/// The kind of a component's file; `None` for that of a module.
+fn kind_of(file: &FileKey) -> Option<ComponentKind> {
+    match file.folder {
+        Folder::Modules => None,
+        Folder::Checkers => Some(ComponentKind::Checker),
+        Folder::RestartScripts => Some(ComponentKind::RestartScript),
     }
 }
 

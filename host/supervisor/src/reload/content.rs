@@ -26,6 +26,15 @@ impl ModuleContent {
     pub(super) fn spec(&self) -> &ModuleSpec {
         &self.0.spec
     }
+
+    pub(super) fn text(&self) -> &str {
+        self.0.source.text()
+    }
+}
+
+/// BLAKE3 in hexadecimal.
+pub(super) fn digest_of(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
 }
 
 pub(super) fn module_file(module: Sourced<ModuleSpec>) -> ModuleFile<ModuleContent> {
@@ -44,7 +53,8 @@ pub(super) fn module_file(module: Sourced<ModuleSpec>) -> ModuleFile<ModuleConte
         Subject::Process(_) => None,
     });
     let uses = once(script).chain(checkers).collect();
-    ModuleFile { name: spec.name.clone(), uses, content: ModuleContent(Arc::new(module)) }
+    let digest = digest_of(module.source.text().as_bytes());
+    ModuleFile { name: spec.name.clone(), digest, uses, content: ModuleContent(Arc::new(module)) }
 }
 
 pub(super) fn component_file(component: Component) -> ComponentFile<Component> {

@@ -8,7 +8,7 @@ use bellwether_core::event::{DesiredState, Event};
 use bellwether_core::id::ModuleName;
 use bellwether_core::memory::ModuleMemory;
 use bellwether_core::record::RecordKind;
-use bellwether_core::reload::{ComponentKey, FileKey, Folder, Origin};
+use bellwether_core::reload::{ComponentKey, FileKey, Folder, GoodVersion, InPlace, Origin};
 
 use super::Reload;
 use super::content::ModuleContent;
@@ -53,13 +53,23 @@ impl Reload {
         module: &ModuleContent,
         first: bool,
         memory: Option<Box<ModuleMemory>>,
+        restored: Option<GoodVersion>,
     ) {
         let spec = module.spec();
-        let detail =
-            if first { format!("active{}", self.inherited(spec)) } else { self.what_is_in_force(spec) };
+        // The record of a stored version is that its file is not active.
+        let ok = restored.is_none();
+        let detail = match (restored, first) {
+            (Some(good), _) => {
+                let clock = self.settings.context.clock;
+                let runs = InPlace::Restored(good).sentence(|at| clock.timestamp(at));
+                format!("{runs}{}", self.inherited(spec))
+            }
+            (None, true) => format!("active{}", self.inherited(spec)),
+            (None, false) => self.what_is_in_force(spec),
+        };
         let name = spec.name.clone();
         let what = FileKey { folder: Folder::Modules, stem: name.as_str().to_owned() }.name();
-        let kind = RecordKind::Reload { what, ok: true, detail };
+        let kind = RecordKind::Reload { what, ok, detail };
         self.record(Some(name.clone()), kind).await;
         let policy = Arc::new(spec.policy());
         self.tell(Event::ModuleLoaded { module: name, policy, memory }).await;

@@ -92,15 +92,15 @@ fn read(path: &Path) -> io::Result<Option<String>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::fs;
 
     use super::*;
 
     // Created once, with keys that were discarded: over the bytes `a component`.
-    const OURS: &str = "RWRiZWxsd3RocoqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c";
+    pub(in super::super) const OURS: &str = "RWRiZWxsd3RocoqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c";
     const OTHERS: &str = "RWRzb21lYm9keYE5dw6ofRdfVqNUZsNMfszLjYqRtO43ol32D1uPybOU";
-    const SIGNED_BY_US: &str = "untrusted comment: signature\n\
+    pub(in super::super) const SIGNED_BY_US: &str = "untrusted comment: signature\n\
 RURiZWxsd3RocuI0YhYvA6zvAPJQugdnqY+lpL+cQvruVQZmrp09JQjWpWVv4dNDDo6/A7INdWf5DD4XtzOW2Wq4HYzpZxWdKwU=\n\
 trusted comment: timestamp:1774000000\n\
 LD2uOfWCLRZHTkDLQucoVYZ9sBKICjcN37EoFCstngWCNFUFXgUglWjEP0594xhPAoSfk2DeilQ+BA4VAUvfDg==\n\
@@ -116,7 +116,7 @@ trusted comment: timestamp:1774000000\n\
 t8ppsKOYHWzfzl8bOS09abzMFMOUTy8/noZZcUirOjTvRTok8CIwxhGh9AMr7T9asu3REpDbXj8bKPajcoIfDQ==\n\
 ";
 
-    fn trust(keys: &[&str]) -> Trust {
+    pub(in super::super) fn trust(keys: &[&str]) -> Trust {
         let keys = keys.iter().map(|key| PublicKey::from_base64(key).unwrap()).collect();
         Trust::new(TrustSpec { require_signature: true, keys })
     }

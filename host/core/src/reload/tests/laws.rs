@@ -13,15 +13,33 @@ const MODULES: [&str; 3] = ["m", "n", "o"];
 
 #[derive(Debug, Clone)]
 enum Happening {
-    DropComponent { name: &'static str, component: Component },
-    DropModule { name: &'static str, says: Says },
-    Delete { file: usize },
-    Time { millis: u64 },
-    Finish { task: usize },
+    DropComponent {
+        name: &'static str,
+        component: Component,
+    },
+    DropModule {
+        name: &'static str,
+        says: Says,
+    },
+    Delete {
+        file: usize,
+    },
+    Time {
+        millis: u64,
+    },
+    Finish {
+        task: usize,
+    },
     Run,
-    Approve { name: &'static str },
+    Approve {
+        name: &'static str,
+    },
     DiskIsFull(bool),
-    LookNow { trust_changed: bool },
+    LookNow {
+        trust_changed: bool,
+    },
+    /// The daemon is killed, and the next one starts.
+    Restart,
 }
 
 fn component(only_good: bool) -> impl Strategy<Value = Component> {
@@ -72,6 +90,7 @@ fn happening(only_good: bool) -> impl Strategy<Value = Happening> {
         1 => prop::sample::select(COMPONENTS.to_vec()).prop_map(|name| Happening::Approve { name }),
         1 => prop::bool::weighted(0.3).prop_map(Happening::DiskIsFull),
         1 => any::<bool>().prop_map(|trust_changed| Happening::LookNow { trust_changed }),
+        1 => Just(Happening::Restart),
     ]
 }
 
@@ -92,10 +111,15 @@ fn happen(world: &mut World, happening: &Happening) {
         }
         Happening::Run => world.run_checkers(),
         Happening::Approve { name } => world.approve(name),
-        Happening::DiskIsFull(is_full) => world.disk_is_full = *is_full,
+        Happening::DiskIsFull(true) => world.disk_is_full = true,
+        Happening::DiskIsFull(false) => world.disk_is_free(),
         Happening::LookNow { trust_changed } => {
             let trust_changed = *trust_changed;
             world.tell(Event::LookNow { rescan: Duration::from_secs(5), trust_changed });
+        }
+        Happening::Restart => {
+            let killed = std::mem::replace(world, World::new()).killed();
+            *world = killed.begin();
         }
     }
 }
@@ -114,7 +138,7 @@ fn at_rest(before: &[Happening], happenings: &[Happening]) -> World {
     for happening in happenings {
         happen(&mut world, happening);
     }
-    world.disk_is_full = false;
+    world.disk_is_free();
     world.prompt = true;
     while world.tasks() > 0 {
         world.finish(0);
@@ -153,6 +177,27 @@ proptest! {
         happenings in prop::collection::vec(happening(false), 0..40),
     ) {
         agrees_with_the_disk(&at_rest(&before, &happenings))?;
+    }
+
+    /// Nothing that was active is lost by a restart, unless it did not fit.
+    #[test]
+    fn a_restart_takes_no_module_away(
+        before in prop::collection::vec(happening(false), 0..6),
+        happenings in prop::collection::vec(happening(false), 0..40),
+    ) {
+        let world = at_rest(&before, &happenings);
+        let fitting: Vec<_> = world.fitting_modules();
+        let mut world = world.killed().begin();
+        let held = world.quarantined();
+        prop_assert!(
+            world.loaded.iter().all(|digest| !held.contains(digest)),
+            "{:?} of {:?} were compiled", held, world.loaded
+        );
+        for name in fitting {
+            prop_assert!(world.modules.contains_key(&name), "{} is lost: {:?}", name, world.shown);
+        }
+        world.pass(Duration::from_secs(5));
+        agrees_with_the_disk(&world)?;
     }
 
     #[test]

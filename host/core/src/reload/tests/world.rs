@@ -11,9 +11,20 @@ use crate::id::{CheckerName, ComponentName};
 use crate::probation::Ending;
 use crate::record::RecordKind;
 
+mod checks;
 mod files;
+mod store;
 pub(super) use self::files::{Behaviour, Component, Content, Module, Says, checker, key, module, uses, well};
 use self::files::{OnDiskFile, fits, loaded, result};
+use self::store::Store;
+
+fn digest_of(content: Option<&OnDiskFile>) -> String {
+    match content {
+        Some(OnDiskFile::Component(component)) => component.number.to_string(),
+        Some(OnDiskFile::Module(says)) => says.digest(),
+        None => String::new(),
+    }
+}
 
 type Machine = Reload<Content, Component>;
 type Does = Action<Content, Component>;
@@ -22,6 +33,7 @@ type Does = Action<Content, Component>;
 #[derive(Debug)]
 enum Task {
     Load { file: FileKey, load: LoadId, content: Option<OnDiskFile>, quarantined: BTreeSet<String> },
+    Restore { file: FileKey, load: LoadId, digest: String },
     Try(Trial<Content, Component>),
 }
 
@@ -41,10 +53,16 @@ pub(super) struct World {
     /// Checkers of active components whose last run has answered.
     answered: BTreeSet<(ComponentKey, ModuleName)>,
     approvals: Approvals,
+    /// The digests of everything that was read and compiled, in order.
+    pub(super) loaded: Vec<String>,
+    /// What the next daemon finds.
+    pub(super) store: Store,
     /// Components that each became active together with others, in order.
     pub(super) activated: Vec<Vec<String>>,
     pub(super) introduced: Vec<(ModuleName, bool, Option<DesiredState>)>,
     pub(super) shown: BTreeMap<FileKey, String>,
+    /// What runs in place of a file that is shown.
+    pub(super) in_place: BTreeMap<FileKey, InPlace>,
     pub(super) journal: Vec<RecordKind>,
     pub(super) answers: Vec<Result<Approved, NotApproved>>,
     pub(super) problems: Vec<String>,
@@ -54,12 +72,23 @@ pub(super) struct World {
 impl World {
     /// With a restart script and a checker `a` that come with the binary, and nothing else.
     pub(super) fn new() -> Self {
+        Self::after(Approvals::default(), Store::default())
+    }
+
+    /// The same, with what the daemon before has stored.
+    fn after(approvals: Approvals, store: Store) -> Self {
         let script = (ComponentKind::RestartScript, ComponentName::new("script").unwrap());
         let standard = BTreeMap::from([(script, loaded(well(900))), (key("a"), loaded(well(901)))]);
-        let (approvals, memories) = (Approvals::default(), BTreeMap::new());
-        let rescan = Duration::from_secs(5);
+        let start = Start {
+            standard,
+            rescan: Duration::from_secs(5),
+            approvals: approvals.clone(),
+            memories: BTreeMap::new(),
+            last_good: store.last_good.clone(),
+            quarantine: store.quarantine.clone(),
+        };
         Self {
-            reload: Machine::new(Start { standard, rescan, approvals, memories }),
+            reload: Machine::new(start),
             now: Moment::from_micros(1_000_000_000),
             disk: BTreeMap::new(),
             stamps: 0,
@@ -70,10 +99,13 @@ impl World {
             components: BTreeMap::new(),
             modules: BTreeMap::new(),
             answered: BTreeSet::new(),
-            approvals: Approvals::default(),
+            approvals,
+            loaded: Vec::new(),
+            store,
             activated: Vec::new(),
             introduced: Vec::new(),
             shown: BTreeMap::new(),
+            in_place: BTreeMap::new(),
             journal: Vec::new(),
             answers: Vec::new(),
             problems: Vec::new(),
@@ -198,7 +230,17 @@ impl World {
     pub(super) fn finish(&mut self, task: usize) {
         let event = match self.tasks.remove(task) {
             Task::Load { file, load, content, quarantined } => {
+                let digest = digest_of(content.as_ref());
+                if !quarantined.contains(&digest) {
+                    self.loaded.push(digest);
+                }
                 Event::Loaded { loaded: result(&file, content, &quarantined), file, load }
+            }
+            Task::Restore { file, load, digest } => {
+                let content = self.store.contents.get(&(file.clone(), digest)).cloned();
+                // Removed since, if it is no longer needed.
+                self.loaded.push(digest_of(content.as_ref()));
+                Event::Loaded { loaded: result(&file, content, &BTreeSet::new()), file, load }
             }
             Task::Try(Trial { file, load, candidate, .. }) => {
                 let breaks = candidate.behaviour == Behaviour::Breaks;
@@ -207,6 +249,17 @@ impl World {
             }
         };
         self.tell(event);
+    }
+
+    /// One of the stored versions cannot be used. Returns whether one was being loaded.
+    pub(super) fn finish_restoring(&mut self, refusal: Refusal) -> bool {
+        let Some(at) = self.tasks.iter().position(|task| matches!(task, Task::Restore { .. })) else {
+            return false;
+        };
+        if let Task::Restore { file, load, .. } = self.tasks.remove(at) {
+            self.tell(Event::Loaded { file, load, loaded: Loaded::Component(Err(refusal)) });
+        }
+        true
     }
 
     /// One of the tasks completes, with this content of a module's file.
@@ -261,6 +314,9 @@ impl World {
                 let content = self.disk.get(&file).map(|(_, content)| content.clone());
                 self.tasks.push(Task::Load { file, load, content, quarantined });
             }
+            Action::Restore { file, load, digest } => self.tasks.push(Task::Restore { file, load, digest }),
+            Action::Keep { last_good, modules } => self.keep(&last_good, modules),
+            Action::KeepQuarantine(quarantine) => self.keep_quarantine(quarantine),
             Action::Compare(comparisons) => {
                 let fit =
                     |it: Comparison<Content, Component>| (it.pair, fits(&it.module.0, it.component.as_ref()));
@@ -269,7 +325,7 @@ impl World {
             Action::Explain { file, load, why, .. } => return Some(Event::Explained { file, load, why }),
             Action::Try(trial) => self.tasks.push(Task::Try(trial)),
             Action::Activate { components, modules, .. } => self.activate(&components, modules),
-            Action::Introduce { module, first, memory } => {
+            Action::Introduce { module, first, memory, .. } => {
                 let memory = memory.map(|memory| memory.desired);
                 self.introduced.push((module.0.name, first, memory));
             }
@@ -282,8 +338,17 @@ impl World {
                 self.components.remove(&component);
                 self.answered.retain(|(of, _)| *of != component);
             }
-            Action::Show { file, why, .. } => drop(self.shown.insert(file, why)),
-            Action::Clear { file } => drop(self.shown.remove(&file)),
+            Action::Show { file, why, in_place, .. } => {
+                match in_place {
+                    Some(in_place) => drop(self.in_place.insert(file.clone(), in_place)),
+                    None => drop(self.in_place.remove(&file)),
+                }
+                self.shown.insert(file, why);
+            }
+            Action::Clear { file } => {
+                self.in_place.remove(&file);
+                self.shown.remove(&file);
+            }
             Action::Diagnostics(problems) => {
                 self.problems =
                     problems.iter().map(|problem| problem.sentence(|at| format!("{at:?}"))).collect();
@@ -300,73 +365,5 @@ impl World {
             Action::Answer { answer, .. } => self.answers.push(answer),
         }
         None
-    }
-
-    /// Checks that everything that becomes active works together.
-    fn activate(&mut self, components: &[(ComponentKey, Component, Origin)], modules: Vec<Content>) {
-        let was_active = |component: &Component| {
-            self.activated.iter().flatten().any(|before| *before == component.number.to_string())
-        };
-        // A version that is rolled back to is better than none, whatever has been edited since.
-        let rolled_back = components.iter().any(|(_, component, _)| was_active(component));
-        for (key, component, origin) in components {
-            assert!(component.behaviour != Behaviour::Garbage, "{key:?}");
-            if *origin == Origin::File && !was_active(component) {
-                let answers = self.still_answers(key, &modules);
-                assert!(
-                    component.behaviour != Behaviour::Breaks || !answers,
-                    "it broke in its trial: {key:?}"
-                );
-            }
-        }
-        let before = (self.components.clone(), self.modules.clone());
-        let numbers = components.iter().map(|(_, component, _)| component.number.to_string());
-        let names = modules.iter().map(|module| module.0.name.to_string());
-        self.activated.push(numbers.chain(names).collect());
-        for (key, component, origin) in components {
-            self.components.insert(key.clone(), (*component, *origin));
-            self.answered.retain(|(of, _)| of != key);
-        }
-        for Content(module) in modules {
-            self.modules.insert(module.name.clone(), module);
-        }
-        // The answer of a checker counts as long as the module has it.
-        let modules = &self.modules;
-        self.answered.retain(|(of, name)| {
-            modules.get(name).is_none_or(|module| module.says.uses.contains(&of.1.as_str()))
-        });
-        for module in self.modules.values() {
-            for name in &module.says.uses {
-                let (new, old) = (self.components.get(&key(name)), before.0.get(&key(name)));
-                let same = new == old && before.1.get(&module.name) == Some(module);
-                let fit = fits(module, new.map(|(component, _)| component));
-                assert!(rolled_back || same || fit.is_ok(), "{module:?} and {name}: {fit:?}");
-            }
-        }
-        self.check_approvals(components);
-    }
-
-    /// Whether a checker that has answered still uses the component once these modules are active.
-    fn still_answers(&self, component: &ComponentKey, modules: &[Content]) -> bool {
-        self.answered.iter().filter(|(of, _)| of == component).any(|(_, name)| {
-            let new = modules.iter().map(|module| &module.0).find(|module| module.name == *name);
-            let module = new.or_else(|| self.modules.get(name));
-            module.is_some_and(|module| module.says.uses.contains(&component.1.as_str()))
-        })
-    }
-
-    /// A component that requests more than before was granted it, or approved.
-    fn check_approvals(&self, components: &[(ComponentKey, Component, Origin)]) {
-        for (component, active, origin) in components {
-            let what = FileKey::of(&File::Component(component.clone())).name();
-            let Some(asked) = self.approvals.asked(&what) else { continue };
-            let approved = self.approvals.is_approved(&what, &active.number.to_string());
-            let mut users = self.modules.values().filter(|it| it.says.uses.contains(&component.1.as_str()));
-            let all_grant = users.all(|module| module.says.grants);
-            let wider = *origin == Origin::File && active.asks && asked.is_empty();
-            let is_back =
-                self.activated.iter().flatten().filter(|it| **it == active.number.to_string()).count() > 1;
-            assert!(!wider || approved || all_grant || is_back, "{what}: {active:?}");
-        }
     }
 }

@@ -124,7 +124,7 @@ impl Bench {
             ))),
             problems: problems.clone(),
         });
-        assert_eq!(damaged, None);
+        assert_eq!(damaged, Vec::<String>::new());
         let events = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&events);
         tokio::spawn(async move {

@@ -53,6 +53,13 @@ pub(in super::super) struct Says {
     pub(in super::super) grants: bool,
 }
 
+impl Says {
+    /// Stands for the digest of its text.
+    pub(in super::super) fn digest(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
 /// The content as the machine compares it: equal whatever the name.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Content(pub(in super::super) Module);
@@ -63,7 +70,7 @@ impl PartialEq for Content {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum OnDiskFile {
     Component(Component),
     Module(Says),
@@ -139,6 +146,7 @@ pub(super) fn result(
             let uses = std::iter::once(script).chain(checkers).collect();
             Loaded::Module(Ok(ModuleFile {
                 name: name.clone(),
+                digest: says.digest(),
                 uses,
                 content: Content(Module { name, says }),
             }))

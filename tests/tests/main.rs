@@ -32,6 +32,7 @@ mod http_grant;
 mod journal;
 mod keepalived;
 mod kill_anywhere;
+mod last_good_versions;
 mod lasting;
 mod load_balancers;
 mod marks;

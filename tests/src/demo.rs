@@ -10,9 +10,9 @@ use rustix::process::Signal;
 
 use crate::binary::bellwether;
 use crate::daemon::end_applications;
-use crate::eventually::{PATIENCE, eventually};
+use crate::eventually::{PATIENCE, eventually, wait};
 use crate::failed::{keep_folder, keep_text};
-use crate::process::{Guarded, signal};
+use crate::process::{Guarded, is_alive, signal};
 
 /// More lines than a demo ever prints.
 const MAX_LINES: usize = 10_000;
@@ -33,8 +33,16 @@ impl Demo {
     /// # Panics
     /// If it does not get that far.
     pub fn run(root: Option<&Path>, temporary: &Path) -> Self {
+        Self::run_with(&[], root, temporary)
+    }
+
+    /// The same with more arguments.
+    ///
+    /// # Panics
+    /// If it does not get that far.
+    pub fn run_with(arguments: &[&str], root: Option<&Path>, temporary: &Path) -> Self {
         let mut command = Command::new(bellwether());
-        command.arg("demo").env("TMPDIR", temporary).env_remove("BELLWETHER_ROOT");
+        command.arg("demo").args(arguments).env("TMPDIR", temporary).env_remove("BELLWETHER_ROOT");
         if let Some(root) = root {
             command.arg("--root").arg(root);
         }
@@ -64,6 +72,45 @@ impl Demo {
         demo
     }
 
+    /// Waits for a further line that contains this text, and returns it.
+    ///
+    /// # Panics
+    /// If it is not printed.
+    pub fn until_printed(&mut self, text: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|_| panic!("no line with {text:?}: {:#?}", self.printed));
+            self.printed.push(line.clone());
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// The addresses in all URLs with this ending, each once.
+    pub fn addresses(&self, end: &str) -> Vec<SocketAddr> {
+        let urls = self.urls().into_iter();
+        let all = urls.filter_map(|url| url.strip_prefix("http://")?.strip_suffix(end)?.parse().ok());
+        let mut addresses: Vec<SocketAddr> = Vec::new();
+        for address in all {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        addresses
+    }
+
+    /// The address of the load balancer.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn traffic(&self) -> SocketAddr {
+        let mut lines = self.printed.iter().map(|line| line.trim());
+        let found =
+            lines.find_map(|line| line.strip_prefix("traffic http://")?.strip_suffix('/')?.parse().ok());
+        found.unwrap_or_else(|| panic!("no traffic: {:#?}", self.printed))
+    }
+
     /// Its URLs, in the order of the output.
     pub fn urls(&self) -> Vec<&str> {
         self.printed
@@ -77,10 +124,7 @@ impl Demo {
     /// # Panics
     /// If there is no such URL.
     pub fn address(&self, end: &str) -> SocketAddr {
-        let found = self
-            .urls()
-            .into_iter()
-            .find_map(|url| url.strip_prefix("http://")?.strip_suffix(end)?.parse().ok());
+        let found = self.addresses(end).first().copied();
         found.unwrap_or_else(|| panic!("no URL with {end}: {:#?}", self.printed))
     }
 
@@ -107,6 +151,8 @@ impl Drop for Demo {
     fn drop(&mut self) {
         drop(self.child.0.kill());
         drop(self.child.0.wait());
+        // Its nodes end by themselves, and are not to disturb the next test.
+        wait(PATIENCE, || processes_of(&self.root).iter().all(|process| !process.is_node).then_some(()));
         end_applications(&self.root);
         keep_text("demo", || self.printed.join("\n"));
         // Before it has printed the path of its root, it has none.
@@ -114,4 +160,35 @@ impl Drop for Demo {
             keep_folder(&self.root, "root");
         }
     }
+}
+
+/// A process that belongs to a demo.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DemoProcess {
+    pub id: u32,
+    /// Whether it is the daemon of a node, and not an application.
+    pub is_node: bool,
+    /// The folder of its node.
+    pub root: PathBuf,
+}
+
+/// The processes of the demo on this root: the daemons of its nodes, and their applications.
+pub fn processes_of(root: &Path) -> Vec<DemoProcess> {
+    if root.as_os_str().is_empty() {
+        return Vec::new();
+    }
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let demo = ids.filter_map(|id| {
+        let line = std::fs::read(format!("/proc/{id}/cmdline")).ok()?;
+        let line = String::from_utf8_lossy(&line).into_owned();
+        let mut arguments = line.split('\0').skip(1);
+        let (is_node, own) = match arguments.next()? {
+            "demo-node" => (true, PathBuf::from(arguments.nth(1)?)),
+            "demo-app" => (false, std::fs::read_link(format!("/proc/{id}/cwd")).ok()?),
+            _ => return None,
+        };
+        (own.starts_with(root) && is_alive(id)).then_some(DemoProcess { id, is_node, root: own })
+    });
+    demo.collect()
 }

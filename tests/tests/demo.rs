@@ -125,7 +125,8 @@ fn a_root_of_the_demo_runs_the_same_under_run() {
     let _ports = default_ports();
     let place = tempfile::tempdir().expect("a temporary folder");
     let root = place.path().join("root");
-    let mut demo = Demo::run(Some(&root), place.path());
+    let mut demo = Demo::run_with(&["--nodes", "1"], Some(&root), place.path());
+    assert!(!demo.printed.iter().any(|line| line.contains("traffic")), "{:#?}", demo.printed);
     let (at, app) = (demo.address("/health/web"), demo.address("/"));
     let kept = pid(&demo.root);
     // As if its terminal had been closed: the application keeps running.

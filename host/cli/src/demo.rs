@@ -1,41 +1,58 @@
-//! `demo`: runs the daemon with a built-in example application.
+//! `demo`: runs the daemon with a built-in example application, on one or several nodes.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use bellwether_api::NodeStatus;
 use bellwether_core::state::StateName;
-use bellwether_daemon::app::{self, Ready, RunError, RunOptions};
-use bellwether_os::process::strays::{self, Stray};
+use bellwether_daemon::app::{RunError, RunOptions};
 use clap::Args;
-use tokio::sync::oneshot;
 
 use crate::client::Client;
 use crate::commands::compile_component::compiler;
+use crate::commands::demo_node::end_application;
 use crate::commands::launch::launcher;
 use crate::commands::run::{explain, standard};
-use crate::demo::layout::NodeFile;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::logging::{self, LogArgs, LogFormat};
-use crate::output::{Output, Tone};
+use crate::output::Output;
 use crate::root::RootArg;
-use crate::signals;
 
+mod alone;
+mod balancer;
+mod farm;
 mod guide;
 mod layout;
+mod machine_code;
+mod nodes;
+mod place;
 mod visitor;
 
-use visitor::Visitor;
+use farm::Farm;
+use layout::NodeFile;
+use nodes::Starter;
+use place::DemoRoot;
 
-/// Try Bellwether with an example application
+/// Try Bellwether with an example application on two nodes
 ///
-/// Creates an example root (in a temporary folder, unless --root names one), runs it in the
-/// foreground, and prints things to try. A named root keeps its files and can be run again with
-/// bellwether run. The application is stopped when the demo ends.
+/// Creates an example root (in a temporary folder, unless --root names one), with further nodes in nodes/ below it.
+/// Runs a daemon for each in the foreground and a small load balancer in front of them, prints things to try, and a
+/// line whenever traffic moves. Commands with --root DIR speak to the first node. A named root keeps its files and can
+/// be run again. The applications are stopped when the demo ends.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
+    /// How many nodes: 1 runs a single daemon without a load balancer
+    ///
+    /// Default: 2, or as many as the root has.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=MOST_NODES as i64))]
+    nodes: Option<u8>,
+
+    /// Ask the load balancer five times a second, and tell every five seconds who has answered
+    #[arg(long)]
+    traffic: bool,
+
     /// Only write the files, and run nothing
     #[arg(long)]
     lay_out_only: bool,
@@ -51,90 +68,127 @@ pub(crate) struct DemoArgs {
     log: String,
 }
 
+/// Every node needs ports and memory of its own.
+const MOST_NODES: usize = 9;
+const NODES: usize = 2;
+
+/// The example on the disk.
+struct Example<'a> {
+    root: &'a Path,
+    program: &'a Path,
+    node_file: NodeFile,
+    /// How many nodes were there before.
+    present: usize,
+    /// How many are to run.
+    wanted: usize,
+}
+
+impl<'a> Example<'a> {
+    /// What is there, and what is wanted.
+    fn plan(root: &'a Path, program: &'a Path, nodes: Option<u8>) -> Result<Self, Failure> {
+        let present = layout::nodes_laid_out(root, MOST_NODES);
+        let otherwise = if present == 0 { NODES } else { present };
+        let wanted = nodes.map_or(otherwise, usize::from);
+        if wanted > 1 && present > 0 && layout::application(root, "web").is_none() {
+            return Err(farm::not_the_example(root));
+        }
+        Ok(Self { root, program, node_file: NodeFile::find(root), present, wanted })
+    }
+
+    fn is_new(&self) -> bool {
+        self.present == 0
+    }
+
+    /// Creates the nodes that were not there.
+    fn lay_out(&self) -> Result<(), Failure> {
+        let new = (self.present + 1)..=self.wanted;
+        let present: Vec<_> = (1..=self.present).map(|number| layout::node_root(self.root, number)).collect();
+        let addresses = layout::free_addresses(new.clone().count(), &present)?;
+        for (number, addresses) in new.zip(addresses) {
+            let root = layout::node_root(self.root, number);
+            let node_file = if number == 1 { self.node_file } else { NodeFile::Example };
+            let name = (self.wanted > 1).then(|| layout::node_name(number));
+            layout::lay_out(&root, self.program, node_file, name.as_deref(), addresses)?;
+        }
+        Ok(())
+    }
+}
+
 pub(crate) async fn run(args: &DemoArgs, root: &RootArg, output: &mut Output) -> Outcome {
     let place = DemoRoot::find(root.given().as_deref(), args.lay_out_only)?;
     let program = std::env::current_exe().context("cannot find this program's own file")?;
-    let node_file = NodeFile::find(place.root());
-    let fresh = !layout::is_laid_out(place.root());
-    if fresh {
-        layout::lay_out(place.root(), &program, node_file)?;
+    let example = Example::plan(place.root(), &program, args.nodes)?;
+    example.lay_out()?;
+    if example.is_new() {
         writeln!(output, "Created an example in {}.", place.root().display())?;
     }
     if args.lay_out_only {
-        if !fresh {
+        if !example.is_new() {
             say_unchanged(place.root(), output)?;
         }
-        writeln!(output, "Run it with: bellwether run --root {}", place.root().display())?;
+        for number in 1..=example.wanted {
+            let root = layout::node_root(place.root(), number);
+            writeln!(output, "Run it with: bellwether run --root {}", root.display())?;
+        }
         return Ok(Exit::Done);
     }
     let _log = logging::start(&LogArgs { log: args.log.clone(), log_format: LogFormat::Text })?;
-    let mut outcome = serve(&place, fresh, output).await;
+    let mut outcome = serve(args, &place, &example, output).await;
     // Another program may have opened the port since it was found to be free.
     for _ in 0..MORE_TRIES {
         let taken = outcome.as_ref().is_err_and(|failure| failure.exit() == Exit::PortInUse);
-        if !(taken && fresh && node_file == NodeFile::Example) {
+        if !(taken && example.is_new() && example.node_file == NodeFile::Example) {
             break;
         }
-        layout::lay_out(place.root(), &program, node_file)?;
-        outcome = serve(&place, fresh, output).await;
+        example.lay_out()?;
+        outcome = serve(args, &place, &example, output).await;
     }
     // The files and the application belong to the daemon that runs.
     if outcome.as_ref().is_err_and(|failure| failure.exit() == Exit::SecondDaemon) {
         return outcome;
     }
     // Also if the daemon ended by an error: a demo leaves nothing behind.
-    let stopped = strays::end(Stray { program: &program, argument: "demo-app", folder: place.root() });
-    if stopped > 0 {
+    if end_application(&program, place.root()) > 0 {
         writeln!(output, "The demo and its application have ended.")?;
     }
-    place.tidy_up(output)?;
+    let nodes = example.wanted;
+    place.tidy_up(nodes, output)?;
     outcome
 }
 
 /// With other ports, if the first ones are taken meanwhile.
 const MORE_TRIES: u32 = 5;
 
+/// Runs the nodes until Ctrl-C.
+async fn serve(args: &DemoArgs, place: &DemoRoot, example: &Example<'_>, output: &mut Output) -> Outcome {
+    let fresh = example.is_new();
+    if example.wanted == 1 {
+        return alone::serve(place, fresh, output).await;
+    }
+    let starter = Starter { program: example.program.to_owned(), log: args.log.clone() };
+    let farm = Farm { place, count: example.wanted, fresh, traffic: args.traffic, starter };
+    farm.serve(output).await
+}
+
 /// Reports that the example is not created.
 fn say_unchanged(root: &Path, output: &mut Output) -> std::io::Result<()> {
     writeln!(output, "{} already has modules, which are not changed.", root.display())
 }
 
-async fn serve(place: &DemoRoot, fresh: bool, output: &mut Output) -> Outcome {
-    let told = signals::listen()?;
-    let (say, said) = oneshot::channel::<Ready>();
-    let options = RunOptions {
-        root: place.root().to_owned(),
+/// A daemon of the demo on this root. Its sockets are not held for a next one.
+pub(crate) fn daemon_options(root: &Path) -> RunOptions {
+    RunOptions {
+        root: root.to_owned(),
         compiler: compiler(),
         launcher: launcher(),
         holder: None,
         standard: standard(),
         state: None,
-    };
-    let on_ready = move |ready: &Ready| {
-        // There is no receiver if the demo is just shutting down.
-        let _ = say.send(ready.clone());
-    };
-    let daemon = app::run(options, on_ready, told);
-    let guide = async {
-        let Ok(ready) = said.await else { return Ok(()) };
-        // Only now: another daemon may run on this root, and then nothing is started.
-        if !fresh {
-            say_unchanged(place.root(), output)?;
-        }
-        let client = Client::new(place.root());
-        let status = settle(&client).await?;
-        let visitor = Visitor::admit(&client, &ready).await?;
-        guide::print(&ready, &status, visitor.as_ref(), place.temporary(), output)?;
-        Ok::<(), Failure>(())
-    };
-    let (ended, guided) = tokio::join!(daemon, guide);
-    ended.map_err(|error| explain_here(error, place.root()))?;
-    guided?;
-    Ok(Exit::Done)
+    }
 }
 
 /// As for `run`, with the root of the demo.
-fn explain_here(error: RunError, root: &Path) -> Failure {
+pub(crate) fn explain_here(error: RunError, root: &Path) -> Failure {
     match error {
         // 0 is not a process: the other daemon has only just started.
         RunError::SecondDaemon { pid } if pid != 0 => Failure::new(
@@ -171,88 +225,9 @@ async fn settle(client: &Client) -> Result<NodeStatus, Failure> {
     }
 }
 
-/// The root of the demo.
-enum DemoRoot {
-    Temporary(tempfile::TempDir),
-    Named(PathBuf),
-}
-
-impl DemoRoot {
-    fn find(given: Option<&Path>, keep: bool) -> Result<Self, Failure> {
-        let Some(given) = given else {
-            let place = tempfile::Builder::new()
-                .prefix("bellwether-demo-")
-                .tempdir()
-                .map_err(|error| not_writable(&std::env::temp_dir(), &error))?;
-            return Ok(if keep { Self::Named(place.keep()) } else { Self::Temporary(place) });
-        };
-        std::fs::create_dir_all(given).map_err(|error| not_writable(given, &error))?;
-        let root = std::fs::canonicalize(given).map_err(|error| not_writable(given, &error))?;
-        Ok(Self::Named(root))
-    }
-
-    fn root(&self) -> &Path {
-        match self {
-            Self::Temporary(place) => place.path(),
-            Self::Named(root) => root,
-        }
-    }
-
-    /// Its folder, if it is removed at the end.
-    fn temporary(&self) -> Option<&Path> {
-        match self {
-            Self::Temporary(place) => Some(place.path()),
-            Self::Named(_) => None,
-        }
-    }
-
-    fn tidy_up(self, output: &mut Output) -> Result<(), Failure> {
-        match self {
-            Self::Temporary(place) => {
-                let path = place.path().to_owned();
-                place.close().with_context(|| format!("{} could not be removed", path.display()))?;
-                writeln!(
-                    output,
-                    "{}",
-                    output.paint(Tone::Quiet, &format!("{} is removed.", path.display()))
-                )?;
-            }
-            Self::Named(root) => {
-                writeln!(
-                    output,
-                    "The files are kept. To run them again: bellwether run --root {}",
-                    root.display()
-                )?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn not_writable(root: &Path, error: &std::io::Error) -> Failure {
-    let what = format!("{} cannot be written: {error}", root.display());
-    Failure::new(Exit::RootNotWritable, what, "choose a writable folder with --root DIR")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_temporary_place_is_removed_and_a_named_one_stays() {
-        let mut output = Output::standard();
-        let temporary = DemoRoot::find(None, false).unwrap();
-        let path = temporary.root().to_owned();
-        assert!(path.is_dir());
-        temporary.tidy_up(&mut output).unwrap();
-        assert!(!path.exists());
-
-        let parent = tempfile::tempdir().unwrap();
-        let named = DemoRoot::find(Some(&parent.path().join("a/b")), false).unwrap();
-        let path = named.root().to_owned();
-        named.tidy_up(&mut output).unwrap();
-        assert!(path.is_dir());
-    }
 
     #[test]
     fn a_daemon_that_runs_already_is_named_with_its_root() {
@@ -269,9 +244,19 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_cannot_be_written_has_its_own_exit_code() {
-        let parent = tempfile::NamedTempFile::new().unwrap();
-        let failure = DemoRoot::find(Some(&parent.path().join("root")), false).err().unwrap();
-        assert_eq!(failure.exit(), Exit::RootNotWritable);
+    fn there_are_two_nodes_unless_the_user_or_the_root_says_otherwise() {
+        let root = tempfile::tempdir().unwrap();
+        let program = Path::new("/bin/bellwether");
+        let plan = |nodes| Example::plan(root.path(), program, nodes).map(|plan| (plan.present, plan.wanted));
+        assert_eq!(plan(None).unwrap(), (0, 2));
+        assert_eq!(plan(Some(1)).unwrap(), (0, 1));
+        Example::plan(root.path(), program, Some(1)).unwrap().lay_out().unwrap();
+        assert_eq!(plan(None).unwrap(), (1, 1), "a root of an earlier version stays as it is");
+        Example::plan(root.path(), program, Some(3)).unwrap().lay_out().unwrap();
+        assert_eq!((plan(None).unwrap(), plan(Some(2)).unwrap()), ((3, 3), (3, 2)));
+
+        std::fs::write(root.path().join("modules/web.toml"), "# mine").unwrap();
+        assert_eq!(plan(Some(1)).unwrap(), (3, 1));
+        assert_eq!(plan(None).unwrap_err().exit(), Exit::Usage);
     }
 }

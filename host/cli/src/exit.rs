@@ -33,6 +33,28 @@ pub(crate) enum Exit {
     NoSuch = 11,
 }
 
+impl Exit {
+    const ALL: [Self; 12] = [
+        Self::Done,
+        Self::Error,
+        Self::Usage,
+        Self::Denied,
+        Self::NoDaemon,
+        Self::Mistakes,
+        Self::PortInUse,
+        Self::RootNotWritable,
+        Self::SecondDaemon,
+        Self::MissingProgram,
+        Self::Lost,
+        Self::NoSuch,
+    ];
+
+    /// The one with this code.
+    pub(crate) fn of(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|exit| *exit as u8 == code)
+    }
+}
+
 const _: () = assert!(Exit::Lost as i32 == bellwether_daemon::watchdog::EXIT_LOST);
 
 /// The text at the end of the help.
@@ -70,7 +92,7 @@ impl Failure {
     }
 
     /// Everything has been reported; only the exit code remains.
-    fn quiet(exit: Exit) -> Self {
+    pub(crate) fn quiet(exit: Exit) -> Self {
         Self { exit, what: String::new(), next: None }
     }
 
@@ -83,6 +105,11 @@ impl Failure {
     /// In one line, without the next step.
     pub(crate) fn said(&self) -> String {
         self.what.clone()
+    }
+
+    /// The next step, if there is one.
+    pub(crate) fn remedy(&self) -> Option<&str> {
+        self.next.as_deref()
     }
 
     /// The exit code of the program.
@@ -156,21 +183,9 @@ mod tests {
 
     #[test]
     fn every_exit_code_is_in_the_help() {
-        for exit in [
-            Exit::Done,
-            Exit::Error,
-            Exit::Usage,
-            Exit::Denied,
-            Exit::NoDaemon,
-            Exit::Mistakes,
-            Exit::PortInUse,
-            Exit::RootNotWritable,
-            Exit::SecondDaemon,
-            Exit::MissingProgram,
-            Exit::Lost,
-            Exit::NoSuch,
-        ] {
+        for exit in Exit::ALL {
             assert!(HELP.contains(&format!("\n{:>3}  ", exit as u8)), "{exit:?}");
+            assert_eq!(Exit::of(exit as u8), Some(exit));
         }
     }
 }

@@ -18,9 +18,9 @@ mod terminal;
 mod when;
 
 use commands::{
-    approve, check, compile_component, completions, console, demo_app, doctor, events, hold_sockets, inspect,
-    install, launch, man, notify, order, profile, ready, replay, run, simulate, status, token, top, user,
-    validate, why,
+    approve, check, compile_component, completions, console, demo_app, demo_node, doctor, events,
+    hold_sockets, inspect, install, launch, man, notify, order, profile, ready, replay, run, simulate,
+    status, support_bundle, token, top, user, validate, why,
 };
 use exit::{Failure, Outcome};
 use output::Output;
@@ -60,6 +60,7 @@ enum Command {
     Notify(notify::NotifyArgs),
     Validate(validate::ValidateArgs),
     Doctor(doctor::DoctorArgs),
+    SupportBundle(support_bundle::SupportBundleArgs),
     Install(install::InstallArgs),
     Simulate(simulate::SimulateArgs),
     Replay(replay::ReplayArgs),
@@ -67,6 +68,8 @@ enum Command {
     Man(man::ManArgs),
     #[command(hide = true)]
     DemoApp(demo_app::DemoAppArgs),
+    #[command(hide = true)]
+    DemoNode(demo_node::DemoNodeArgs),
     /// The daemon's own: compile the component on the standard input
     #[command(hide = true)]
     CompileComponent,
@@ -97,7 +100,7 @@ fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
         return compile_component::run();
     }
     let runtime = match &command {
-        Command::Run(_) | Command::Demo(_) => bellwether_os::runtime::runtime(),
+        Command::Run(_) | Command::Demo(_) | Command::DemoNode(_) => bellwether_os::runtime::runtime(),
         Command::DemoApp(_) => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
         _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
     };
@@ -126,7 +129,9 @@ fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
             Command::Completions(args) => completions::run(&args, &mut arguments(), output),
             Command::Man(args) => man::run(&args, arguments(), output),
             Command::Doctor(args) => doctor::run(&args, root, output).await,
+            Command::SupportBundle(args) => support_bundle::run(&args, root, output).await,
             Command::Install(args) => install::run(&args, output),
+            Command::DemoNode(args) => demo_node::run(&args, root, output).await,
             Command::DemoApp(args) => demo_app::run(&args, output).await,
             Command::CompileComponent => compile_component::run(),
         }

@@ -7,19 +7,21 @@ use crate::root::RootArg;
 
 /// Commands that work on files of this host, or on nothing but their own arguments: they never ask a daemon of another
 /// host.
-const LOCAL: [&str; 13] = [
+const LOCAL: [&str; 15] = [
     "run",
     "demo",
     "ready",
     "inspect",
     "validate",
     "doctor",
+    "support-bundle",
     "install",
     "simulate",
     "replay",
     "completions",
     "man",
     "demo-app",
+    "demo-node",
     "compile-component",
 ];
 /// Commands that use no root.

@@ -1,6 +1,7 @@
 //! Output for users: plain tables, a shape and a word for every state, and colours where they are supported.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use bellwether_core::counting::counted;
 use bellwether_core::observation::Status;
@@ -15,6 +16,28 @@ pub(crate) struct Output {
     /// Whether it is a terminal.
     pub(crate) terminal: bool,
     color: bool,
+}
+
+/// What another command has written.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Captured {
+    /// Everything so far.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The tone of a text, which determines its colour.
@@ -32,6 +55,12 @@ impl Output {
     pub(crate) fn standard() -> Self {
         let terminal = io::stdout().is_terminal();
         Self { to: Box::new(io::stdout()), terminal, color: terminal && color_is_welcome() }
+    }
+
+    /// What is written to it can be taken, without colour.
+    pub(crate) fn captured() -> (Self, Captured) {
+        let captured = Captured::default();
+        (Self { to: Box::new(captured.clone()), terminal: false, color: false }, captured)
     }
 
     /// Whether colour is enabled, for text that is rendered elsewhere.
@@ -205,30 +234,14 @@ fn color_is_welcome() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Paper(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Paper {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     fn print(color: bool) -> String {
-        let paper = Paper::default();
-        let mut output = Output { to: Box::new(paper.clone()), terminal: false, color };
+        let (mut output, captured) = Output::captured();
+        output.color = color;
         let row = vec![(Tone::Plain, "web".to_owned()), state(StateName::Failed, false)];
         output.table(&["MODULE", "STATE"], vec![row]).unwrap();
-        let bytes = paper.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        String::from_utf8(captured.take()).unwrap()
     }
 
     #[test]

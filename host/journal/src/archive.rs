@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use bellwether_bus::Entry;
 use bellwether_core::moment::Moment;
 use bellwether_core::node;
 use bellwether_core::record::Record;
@@ -129,6 +130,19 @@ impl Archive {
         let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?));
         let found = self.connection.query_row(sql, [at], read).optional()?;
         Ok(found.and_then(|(input, body)| Some((input, serde_json::from_slice(&body).ok()?))))
+    }
+
+    /// The last records, at most this many, in their order.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn last(&self, most: usize) -> Result<Vec<Entry>, ArchiveError> {
+        let sql = format!("SELECT {COLUMNS} FROM {RECORDS} ORDER BY seq DESC LIMIT ?1");
+        let mut statement = self.connection.prepare(&sql)?;
+        let rows = statement.query_map(params![signed(most as u64)], entry)?;
+        let mut entries = rows.collect::<Result<Vec<_>, _>>()?;
+        entries.reverse();
+        Ok(entries)
     }
 
     /// The records with these numbers.

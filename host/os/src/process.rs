@@ -12,6 +12,8 @@ pub mod acceptance;
 #[cfg(target_os = "linux")]
 pub mod control_group;
 #[cfg(target_os = "linux")]
+pub mod dependent;
+#[cfg(target_os = "linux")]
 pub mod ending;
 #[cfg(target_os = "linux")]
 pub mod entry;

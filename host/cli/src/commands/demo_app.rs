@@ -71,6 +71,7 @@ fn pages(node: Option<HeaderValue>) -> Router {
     let app = App { mood: Arc::new(AtomicU8::new(Mood::Well as u8)), node };
     Router::new()
         .route("/", get(home))
+        .route("/node", get(node_name))
         .route("/hang", post(hang))
         .route("/fail", post(fail))
         .route("/heal", post(heal))
@@ -95,6 +96,13 @@ async fn home(State(app): State<App>) -> Response {
         response.headers_mut().insert("x-server", node);
     }
     response
+}
+
+/// The name of the node alone, for a loop in a terminal.
+async fn node_name(state: State<App>) -> Response {
+    let name = state.node.as_ref().and_then(|node| node.to_str().ok()).unwrap_or("?").to_owned();
+    let response = home(state).await;
+    if response.status() == StatusCode::OK { format!("{name}\n").into_response() } else { response }
 }
 
 async fn hang(State(app): State<App>) -> &'static str {
@@ -145,6 +153,7 @@ mod tests {
         let address = serve().await;
         let well = ask(address, "GET /").await;
         assert!(well.starts_with("HTTP/1.1 200") && well.contains("\r\nx-server: node-1\r\n"), "{well}");
+        assert!(ask(address, "GET /node").await.ends_with("\r\n\r\nnode-1\n"));
         assert!(ask(address, "POST /fail").await.starts_with("HTTP/1.1 200"));
         assert!(ask(address, "GET /").await.starts_with("HTTP/1.1 500"));
         ask(address, "POST /heal").await;

@@ -35,6 +35,13 @@ pub(crate) struct DoctorArgs {
     root_dir: PathBuf,
 }
 
+impl DoctorArgs {
+    /// To print the findings about this system as JSON.
+    pub(crate) fn json() -> Self {
+        Self { json: true, root_dir: PathBuf::from("/") }
+    }
+}
+
 pub(crate) async fn run(args: &DoctorArgs, root: &RootArg, output: &mut Output) -> Outcome {
     let root = root.find()?;
     let status: Option<NodeStatus> = Client::new(&root).get("/status").await.ok();

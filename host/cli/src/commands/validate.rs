@@ -54,6 +54,13 @@ pub(crate) struct ValidateArgs {
     against_running: Option<Option<PathBuf>>,
 }
 
+impl ValidateArgs {
+    /// To print the errors and notes as JSON.
+    pub(crate) fn json() -> Self {
+        Self { json: true, values: false, strict: false, against_running: None }
+    }
+}
+
 pub(crate) async fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output) -> Outcome {
     let root = root.find()?;
     let report = config::read_root(&root);

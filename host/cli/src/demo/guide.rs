@@ -11,6 +11,10 @@ use super::layout;
 use super::visitor::{GOOD_FOR, Visitor};
 use crate::output::{self, Output, Tone};
 
+mod several;
+
+pub(super) use several::{Shown, print_farm};
+
 /// Prints every address as a full URL, the console's first, and things to try.
 /// The commands name `root` if they have to.
 pub(super) fn print(
@@ -56,7 +60,7 @@ fn print_module(ready: &Ready, module: &ModuleStatus, root: &Path, output: &mut 
 }
 
 /// The console's link. `command` prints another one-time link.
-fn print_console(
+pub(super) fn print_console(
     ready: &Ready,
     visitor: Option<&Visitor>,
     command: &str,
@@ -104,6 +108,10 @@ fn print_trials(
     trials.push(("watch the status meanwhile", ask("status --watch")));
     trials.push(("drain it, then stop it", ask(&format!("stop {name}"))));
     trials.push(("start it again", ask(&format!("start {name}"))));
+    print_commands(&trials, output)
+}
+
+fn print_commands(trials: &[(&str, String)], output: &mut Output) -> io::Result<()> {
     writeln!(output, "\nTry in another terminal:")?;
     for (what, command) in trials {
         writeln!(output, "\n  {}\n    {command}", output.paint(Tone::Quiet, &format!("# {what}")))?;
@@ -112,7 +120,7 @@ fn print_trials(
 }
 
 /// How to call this program again: by its name if the shell finds it there.
-fn own_name() -> String {
+pub(super) fn own_name() -> String {
     let Ok(own) = std::env::current_exe() else { return "bellwether".into() };
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path)

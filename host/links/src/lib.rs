@@ -1,0 +1,1 @@
+//! Authenticated connections between the nodes of a farm, and how a node joins.

@@ -5,12 +5,14 @@
 //! type.
 
 mod event;
+mod farm;
 mod reports;
 mod status;
 
 use serde::de::DeserializeOwned;
 
 pub use event::Event;
+pub use farm::{FarmNode, FarmStatus, Hearing, NotHearing};
 pub use reports::{
     Broken, Commanded, ComponentDetail, Cost, End, Expectation, Finding, Findings, InspectedUse, Inspection,
     Mistake, Mistaken, Note, OtherPolicy, Replay, Secret, Simulation, Summary, TimelineEntry, Unasked, Use,

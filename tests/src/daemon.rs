@@ -41,6 +41,8 @@ pub struct Conditions {
     pub open_files: Option<u64>,
     /// Its hard limit of open files.
     pub most_open_files: Option<u64>,
+    /// It runs in the network namespace of this process.
+    pub network: Option<u32>,
     /// It finds no cached machine code.
     pub compiles_all: bool,
 }
@@ -348,7 +350,7 @@ fn spawn(binary: &Path, root: &Path, conditions: &Conditions) -> Guarded {
     let soft = conditions.open_files.map(|most| ("ulimit -S -n", most));
     let hard = conditions.most_open_files.map(|most| ("ulimit -n", most));
     let mut command = match soft.or(hard) {
-        None => Command::new(binary),
+        None => command_in(conditions.network, binary),
         // A shell that executes the daemon, because the limits of this process apply to all its tests.
         Some((limit, most)) => {
             let mut shell = Command::new("/bin/sh");
@@ -367,6 +369,15 @@ fn spawn(binary: &Path, root: &Path, conditions: &Conditions) -> Guarded {
         .stdout(Stdio::null())
         .stderr(log);
     start(&mut command)
+}
+
+/// The binary, in the network namespace of this process.
+fn command_in(network: Option<u32>, binary: &Path) -> Command {
+    let Some(process) = network else { return Command::new(binary) };
+    // It executes the daemon, and has no process of its own.
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net=/proc/{process}/ns/net")).arg(binary);
+    command
 }
 
 impl Drop for Daemon {

@@ -43,6 +43,7 @@ fn filled(path: &str) -> String {
         .replace("{checker}", "home")
         .replace("{command}", "start")
         .replace("{occasion}", "start")
+        .replace("{rest}", "status")
         .replace("{folder}", "checkers")
         .replace("/components/checkers/{name}", "/components/checkers/http")
         .replace("{name}", "nobody")
@@ -55,6 +56,8 @@ fn body(operation: &Value) -> &'static str {
         Some("putUsersName") => r#"{"role":"monitor"}"#,
         Some("putUsersNamePassword") => r#"{"password":"long enough"}"#,
         Some("postTokens") => r#"{"name":"another","role":"monitor"}"#,
+        Some("postFarmJoin") => r#"{"line":"bw1.nonsense"}"#,
+        Some("putFarmAuthorityKey") => r#"{"pem":"nonsense"}"#,
         Some("postSignIns") => r#"{"user":"nobody"}"#,
         Some(other) => {
             assert!(operation["requestBody"].is_null(), "{other} takes a body that this test does not know");
@@ -66,7 +69,7 @@ fn body(operation: &Value) -> &'static str {
 
 #[test]
 fn every_operation_lets_in_just_those_whose_role_is_enough() {
-    let root = Root::new("node-1", "");
+    let root = Root::new("node-1", "[farm]\nlisten = \"127.0.0.1:0\"\n");
     Web::lay_out(&root);
     let daemon = Daemon::run(root.path(), root.health);
     daemon.until_ready("web");

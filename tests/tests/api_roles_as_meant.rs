@@ -45,6 +45,18 @@ const MEANT: &str = "
     admin post /tokens
     admin delete /tokens/{name}
     admin post /sign-ins
+    monitor get /farm
+    admin post /farm/init
+    admin post /farm/invitations
+    admin post /farm/join
+    admin delete /farm/nodes/{name}
+    admin post /farm/leave
+    admin post /farm/authority-key
+    admin put /farm/authority-key
+    monitor get /nodes/{name}/{rest}
+    monitor post /nodes/{name}/{rest}
+    monitor put /nodes/{name}/{rest}
+    monitor delete /nodes/{name}/{rest}
 ";
 
 fn described() -> BTreeSet<String> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use bellwether_tests::answers::{Status, read};
+use bellwether_tests::answers::{FarmStatus, Hearing, Status, read};
 use bellwether_tests::demo::{Demo, processes_of};
 use bellwether_tests::eventually::eventually;
 use bellwether_tests::http::get;
@@ -62,6 +62,15 @@ fn a_client_notices_neither_the_death_of_an_application_nor_a_drain() {
     let first: serde_json::Value = read(&tell(&root, &["status", "--json"]));
     assert_eq!(first["node"], "node-1", "commands speak to the first node");
     assert_eq!(servers(traffic, 4), names(&["node-1", "node-2"]));
+    for node in [root.clone(), root.join("nodes/node-2")] {
+        eventually("the nodes form a farm", || {
+            let farm: FarmStatus = read(&tell(&node, &["farm", "status", "--json"]));
+            let is_there = |name| {
+                farm.find(name).is_some_and(|node| matches!(node.hearing, Hearing::This | Hearing::Heard))
+            };
+            (is_there("node-1") && is_there("node-2")).then_some(())
+        });
+    }
 
     let client = Probe::begin(traffic, "/", 50);
     let application = status(&root).modules[0].pids()[0];
@@ -156,7 +165,11 @@ fn a_demo_of_one_node_has_no_load_balancer() {
     let again = Demo::run(Some(&root), place.path());
     assert_eq!(again.addresses("/health/web").len(), 1);
     drop(again);
-    let more = Demo::run_with(&["--nodes", "2"], Some(&root), place.path());
+    let mut more = Demo::run_with(&["--nodes", "2"], Some(&root), place.path());
     assert_eq!(more.addresses("/health/web").len(), 2);
     assert_eq!(servers(more.traffic(), 4).len(), 2);
+    assert!(more.interrupt().success());
+    // The farm of an earlier run is found again.
+    let again = Demo::run(Some(&root), place.path());
+    assert!(again.printed.iter().any(|line| line.contains("farm status")), "{:#?}", again.printed);
 }

@@ -22,6 +22,7 @@ mod console_listener;
 mod demo;
 mod demo_farm;
 mod drains;
+mod farm;
 mod granted_facilities;
 mod grants;
 mod handover;

@@ -55,7 +55,7 @@ fn the_last_ready_node_is_stopped_only_by_its_modules_name() {
     screen.run(&at(&root, "top"));
     screen.until(&["● up"]);
     screen.key("S");
-    screen.until(&["stop web?", "No node is left", "Type the module's name"]);
+    screen.until(&["stop web?", "This node does not know", "Type the module's name"]);
     screen.text("we");
     screen.key("Enter");
     screen.until(&["Type the module's name, then Enter: we"]);
@@ -81,7 +81,7 @@ fn clear(screen: &Screen) {
 fn a_command_at_a_terminal_asks_for_the_name_and_yes_answers_beforehand() {
     let Some((root, daemon, screen)) = watched(100, 30) else { return };
     screen.run(&at(&root, "stop web"));
-    screen.until(&["No node is left that serves web", "Type web to stop it:"]);
+    screen.until(&["This node does not know whether another one serves web", "Type web to stop it:"]);
     screen.line("we");
     screen.until(&["`stop web` is not carried out: it was not confirmed", "add --yes"]);
     clear(&screen);

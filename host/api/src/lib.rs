@@ -29,6 +29,7 @@ use bellwether_os::clock::Clock;
 pub mod accounts;
 mod components;
 pub mod configuration;
+pub mod farm;
 mod measurements;
 pub mod notifications;
 mod parts;
@@ -440,6 +441,9 @@ fn fields(entry: &Entry) -> Value {
             json!({ "what": what, "digest": digest, "asks": asks, "by": by })
         }
         RecordKind::Access { by, what } => json!({ "by": by, "what": what }),
+        RecordKind::Farm { event, peer, message, by } => {
+            json!({ "event": event, "peer": peer, "message": message, "by": by })
+        }
         RecordKind::Daemon { message } => json!({ "message": message }),
     }
 }

@@ -77,7 +77,9 @@ impl Problem {
         Self {
             title: "not confirmed".into(),
             status: UNCONFIRMED,
-            detail: format!("`{command} {module}` is not confirmed: no other node serves `{module}`"),
+            detail: format!(
+                "`{command} {module}` is not confirmed: this node would stop serving `{module}`, and does not know whether another one serves it"
+            ),
             next: format!(
                 "to {command} it nevertheless, send the same request with `confirm={module}`; the command line takes --yes"
             ),

@@ -3,7 +3,7 @@ use std::time::Duration;
 use bellwether_core::command::{Command, DeniedReason};
 use bellwether_core::event::DesiredState;
 use bellwether_core::plan::Incident;
-use bellwether_core::record::Record;
+use bellwether_core::record::{FarmEvent, Record};
 
 use super::*;
 
@@ -116,6 +116,12 @@ fn events_come_back_as_they_went() {
             summary: "not granted".into(),
         },
         RecordKind::Step { step: "run `stop`".into(), ok: false, result: "exit 1".into() },
+        RecordKind::Farm {
+            event: FarmEvent::NotHeard,
+            peer: NodeName::new("n2").ok(),
+            message: "n2 is not heard any more".into(),
+            by: None,
+        },
         RecordKind::Daemon { message: "started".into() },
     ] {
         let line = EventLine::new(&entry(kind));

@@ -46,6 +46,7 @@ impl Entry {
             RecordKind::Approval { asks, .. } => asks.iter().map(|ask| ask.len() + 24).sum(),
             RecordKind::Command { by, .. } => by.len(),
             RecordKind::Access { by, what } => by.len() + what.len(),
+            RecordKind::Farm { message, by, .. } => message.len() + by.as_ref().map_or(0, String::len),
         };
         COST + texts
     }

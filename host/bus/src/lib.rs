@@ -10,6 +10,7 @@
 pub mod component_counts;
 pub mod diagnostics;
 mod entry;
+pub mod farm_counts;
 pub mod inbox;
 mod message;
 pub mod metrics;

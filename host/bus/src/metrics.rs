@@ -265,6 +265,7 @@ impl Metrics {
             | RecordKind::State { .. }
             | RecordKind::Approval { .. }
             | RecordKind::Access { .. }
+            | RecordKind::Farm { .. }
             | RecordKind::Daemon { .. } => {}
         }
     }

@@ -42,7 +42,12 @@ impl Recorder {
     /// Records a sentence about the daemon itself without waiting, for threads that do not wait for the core. Returns
     /// `false` if the core has ended or has too much to do.
     pub fn try_say(&self, sentence: String) -> bool {
-        self.0.try_send(message(None, RecordKind::Daemon { message: sentence })).is_ok()
+        self.try_record(RecordKind::Daemon { message: sentence })
+    }
+
+    /// Records something about the node as a whole without waiting. Returns `false` as [`try_say`](Self::try_say) does.
+    pub fn try_record(&self, kind: RecordKind) -> bool {
+        self.0.try_send(message(None, kind)).is_ok()
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bellwether_api::NodeStatus;
+use bellwether_core::id::NodeName;
 use bellwether_os::socket;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -43,6 +44,8 @@ const MAX_BODY: usize = 64 << 20;
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     place: Destination,
+    /// The node of the farm that is asked through that daemon.
+    node: Option<NodeName>,
 }
 
 #[derive(Debug, Clone)]
@@ -57,12 +60,25 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
 impl Client {
     pub(crate) fn new(root: &Path) -> Self {
-        Self { place: Destination::Root(root.to_owned()) }
+        Self { place: Destination::Root(root.to_owned()), node: None }
     }
 
     /// The client of a daemon on another host.
     pub(crate) fn of(remote: Remote) -> Self {
-        Self { place: Destination::Remote(remote) }
+        Self { place: Destination::Remote(remote), node: None }
+    }
+
+    /// The client of another node of the farm, through the same daemon; without a name the daemon itself.
+    pub(crate) fn at(&self, node: Option<NodeName>) -> Self {
+        Self { place: self.place.clone(), node }
+    }
+
+    /// The address of an operation.
+    fn uri(&self, path: &str) -> String {
+        match &self.node {
+            Some(node) => format!("/api/v1/nodes/{node}{path}"),
+            None => format!("/api/v1{path}"),
+        }
     }
 
     /// Sends a GET request and reads the answer.
@@ -82,8 +98,19 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, Failure> {
+        self.send_body_within(method, path, body, ANSWER_WITHIN).await
+    }
+
+    /// Sends a body and reads the answer, within the time limit `within`.
+    pub(crate) async fn send_body_within<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+        within: Duration,
+    ) -> Result<T, Failure> {
         let body = serde_json::to_vec(body).map_err(|error| Failure::from(anyhow::anyhow!(error)))?;
-        refused::understood(&self.place, &self.answer(method, path, body.into(), ANSWER_WITHIN).await?)
+        refused::understood(&self.place, &self.answer(method, path, body.into(), within).await?)
     }
 
     /// Sends a body. The answer has no content.
@@ -158,10 +185,8 @@ impl Client {
                 hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
             // Ends with the response's body.
             tokio::spawn(connection);
-            let mut request = Request::builder()
-                .method(method)
-                .uri(format!("/api/v1{path}"))
-                .header(hyper::header::HOST, host);
+            let mut request =
+                Request::builder().method(method).uri(self.uri(path)).header(hyper::header::HOST, host);
             if let Some(bearer) = bearer {
                 request = request.header(hyper::header::AUTHORIZATION, bearer);
             }
@@ -289,6 +314,16 @@ mod tests {
         answers(root.path(), text);
         let failure = Client::new(root.path()).get::<u32>("/status").await.unwrap_err();
         assert_eq!((failure.exit(), failure.to_string().as_str()), (Exit::Denied, "error: no\n  next: wait"));
+    }
+
+    #[test]
+    fn another_node_is_asked_through_the_same_daemon() {
+        let client = Client::new(Path::new("/nonexistent"));
+        assert_eq!(client.uri("/status"), "/api/v1/status");
+        let there = client.at("node-2".parse().ok());
+        assert_eq!(there.uri("/modules/web/stop?seen=1"), "/api/v1/nodes/node-2/modules/web/stop?seen=1");
+        assert!(client.is_local() && !there.is_local());
+        assert!(there.at(None).is_local());
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub(crate) mod demo_app;
 pub(crate) mod demo_node;
 pub(crate) mod doctor;
 pub(crate) mod events;
+pub(crate) mod farm;
 mod grants;
 pub(crate) mod hold_sockets;
 pub(crate) mod inspect;

@@ -24,6 +24,7 @@ mod alone;
 mod balancer;
 mod farm;
 mod guide;
+mod join;
 mod layout;
 mod machine_code;
 mod nodes;

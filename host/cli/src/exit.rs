@@ -29,7 +29,7 @@ pub(crate) enum Exit {
     MissingProgram = 9,
     /// A part of the daemon stalled, and the daemon exited so that it is restarted.
     Lost = 10,
-    /// There is no module, checker, component, user, token or profile of that name.
+    /// There is no node, module, checker, component, user, token or profile of that name.
     NoSuch = 11,
 }
 
@@ -72,7 +72,7 @@ Exit codes:
   8  another daemon runs on this root
   9  a program that a module declares is missing
  10  a part of the daemon stalled, and the daemon exited so that it is restarted
- 11  no such module, checker, component, user, token or profile
+ 11  no such node, module, checker, component, user, token or profile
 
 Colour is used only on a terminal, and never if NO_COLOR is set.";
 

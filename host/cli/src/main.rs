@@ -18,7 +18,7 @@ mod terminal;
 mod when;
 
 use commands::{
-    approve, check, compile_component, completions, console, demo_app, demo_node, doctor, events,
+    approve, check, compile_component, completions, console, demo_app, demo_node, doctor, events, farm,
     hold_sockets, inspect, install, launch, man, notify, order, profile, ready, replay, run, simulate,
     status, support_bundle, token, top, user, validate, why,
 };
@@ -53,6 +53,7 @@ enum Command {
     Check(check::CheckArgs),
     Approve(approve::ApproveArgs),
     Inspect(inspect::InspectArgs),
+    Farm(farm::FarmArgs),
     Console(console::ConsoleArgs),
     User(user::UserArgs),
     Token(token::TokenArgs),
@@ -118,6 +119,7 @@ fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
             Command::Check(args) => check::run(&args, root, output).await,
             Command::Approve(args) => approve::run(&args, root, output).await,
             Command::Inspect(args) => inspect::run(&args, root, output),
+            Command::Farm(args) => farm::run(&args, root, output).await,
             Command::Console(args) => console::run(&args, root, output).await,
             Command::User(args) => user::run(&args, root, output).await,
             Command::Token(args) => token::run(&args, root, output).await,

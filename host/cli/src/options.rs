@@ -26,6 +26,9 @@ const LOCAL: [&str; 15] = [
 ];
 /// Commands that use no root.
 const WITHOUT_ROOT: [&str; 6] = ["install", "profile", "completions", "man", "demo-app", "compile-component"];
+/// Commands that ask only the daemon itself, besides those that ask none.
+const THIS_NODE_ONLY: [&str; 2] = ["profile", "console"];
+const NODE: [&str; 1] = ["node"];
 /// The options that are about a daemon on another host.
 const REMOTE: [&str; 5] = ["url", "profile", "token_file", "fingerprint", "ca"];
 const ROOT: [&str; 1] = ["root"];
@@ -37,11 +40,15 @@ pub(crate) fn hide_useless(mut command: Command) -> Command {
         found.map(|argument| argument.clone().hide(true)).collect()
     };
     let (remote, root, profile) = (hidden(&REMOTE), hidden(&ROOT), hidden(&["profile"]));
+    let node = hidden(&NODE);
     // A global option is not given to a command that has one of this name already.
     for own in command.get_subcommands_mut() {
         let name = own.get_name().to_owned();
         if LOCAL.contains(&name.as_str()) {
             *own = std::mem::take(own).args(remote.clone());
+        }
+        if asks_no_other_node(&name) {
+            *own = std::mem::take(own).args(node.clone());
         }
         if WITHOUT_ROOT.contains(&name.as_str()) {
             *own = std::mem::take(own).args(root.clone());
@@ -61,11 +68,19 @@ pub(crate) fn refuse_useless(name: &str, root: &RootArg) -> Result<(), Failure> 
     {
         return Err(useless(name, option));
     }
+    if asks_no_other_node(name) && root.node().is_some() {
+        let what = format!("`{name}` is about this node and does not support --node");
+        return Err(Failure::new(Exit::Usage, what, "omit --node, or run the command on that node"));
+    }
     if WITHOUT_ROOT.contains(&name) && root.is_option() {
         let what = format!("`{name}` uses no root and does not support --root");
         return Err(Failure::new(Exit::Usage, what, "omit --root"));
     }
     Ok(())
+}
+
+fn asks_no_other_node(name: &str) -> bool {
+    LOCAL.contains(&name) || THIS_NODE_ONLY.contains(&name)
 }
 
 /// Such an option was given to a command that it is of no use to.
@@ -91,7 +106,7 @@ mod tests {
     #[test]
     fn every_name_is_that_of_a_command() {
         let arguments = crate::arguments();
-        for name in LOCAL.iter().chain(&WITHOUT_ROOT) {
+        for name in LOCAL.iter().chain(&WITHOUT_ROOT).chain(&THIS_NODE_ONLY) {
             assert!(arguments.find_subcommand(name).is_some(), "{name}");
         }
     }
@@ -109,6 +124,8 @@ mod tests {
             let help = help(command);
             assert_eq!((help.contains("--root"), help.contains("--url")), (root, url), "{command}:\n{help}");
             assert_eq!(help.contains("--token-file"), url, "{command}:\n{help}");
+            let node = url && command != "profile";
+            assert_eq!(help.contains("--node "), node, "{command}:\n{help}");
         }
     }
 
@@ -122,6 +139,9 @@ mod tests {
             (&["man", "--token-file", "token"], Some("--token-file")),
             (&["--root", "/tmp", "man"], Some("--root")),
             (&["status", "--url", "https://node-1:9013"], None),
+            (&["validate", "--node", "node-2"], Some("--node")),
+            (&["console", "--node", "node-2"], Some("--node")),
+            (&["status", "--node", "node-2"], None),
             (&["validate", "--root", "/tmp"], None),
             (&["man"], None),
         ] {

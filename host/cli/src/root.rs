@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use bellwether_core::id::NodeName;
 use clap::Args;
 
 use crate::client::{Client, RemoteArgs};
@@ -25,6 +26,9 @@ pub(crate) struct RootArg {
     // conflict with `--root`.
     #[arg(long, global = true, value_name = "DIR")]
     root: Option<PathBuf>,
+    /// Ask this node of the farm, through the daemon
+    #[arg(long, global = true, value_name = "NAME")]
+    node: Option<NodeName>,
     #[command(flatten)]
     remote: RemoteArgs,
 }
@@ -40,13 +44,15 @@ impl RootArg {
         self.root.is_some()
     }
 
-    /// What follows a command that is to be given to the same daemon: ` --root DIR`, ` --profile NAME`.
+    /// What follows a command that is to be given to the same daemon: ` --root DIR`, ` --profile NAME --node NAME`.
     pub(crate) fn suffix(&self) -> String {
-        match (self.remote.named(), self.given()) {
+        let daemon = match (self.remote.named(), self.given()) {
             (Some((option, value)), _) => format!(" {option} {value}"),
             (None, Some(root)) => format!(" --root {}", root.display()),
             (None, None) => String::new(),
-        }
+        };
+        let node = self.node.as_ref().map(|node| format!(" --node {node}")).unwrap_or_default();
+        daemon + &node
     }
 
     /// As it was given where the variable has this value. An empty one counts as none.
@@ -60,12 +66,19 @@ impl RootArg {
         &self.remote
     }
 
-    /// The daemon to connect to: the one of the root, or the one that `--url` or `--profile` names.
+    /// The node of the farm that was given with `--node`.
+    pub(crate) fn node(&self) -> Option<&NodeName> {
+        self.node.as_ref()
+    }
+
+    /// The daemon to connect to: the one of the root, or the one that `--url` or `--profile` names; with `--node`,
+    /// another node through it.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
-        match self.remote.find()? {
-            Some(remote) => Ok(Client::of(remote)),
-            None => Ok(Client::new(&self.find()?)),
-        }
+        let client = match self.remote.find()? {
+            Some(remote) => Client::of(remote),
+            None => Client::new(&self.find()?),
+        };
+        Ok(client.at(self.node.clone()))
     }
 
     /// The root as an absolute path. It exists.
@@ -134,6 +147,11 @@ mod tests {
         let command = RootArg::augment_args(clap::Command::new("bellwether"));
         let matches = command.try_get_matches_from(["bellwether"].iter().chain(options).copied()).unwrap();
         RootArg::from_arg_matches(&matches).unwrap()
+    }
+
+    #[test]
+    fn what_follows_a_command_names_the_daemon_and_the_node() {
+        assert_eq!(parsed(&["--root", "/r", "--node", "node-2"]).suffix(), " --root /r --node node-2");
     }
 
     #[test]

@@ -91,7 +91,7 @@ fn address(findings: &mut Findings<'_>, url: &Located<String>) -> Option<String>
     None
 }
 
-fn is_host(text: &str) -> bool {
+pub(super) fn is_host(text: &str) -> bool {
     if text.parse::<std::net::IpAddr>().is_ok() {
         return true;
     }

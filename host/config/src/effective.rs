@@ -15,8 +15,8 @@ use super::module_file::AUTO;
 use super::quantity::{show_duration, show_size};
 use super::source::{CheckerPlaces, Sourced, Step, locate_in};
 use super::spec::{
-    AgentCheckSpec, CheckerDefinition, CheckerSpec, CommandSpec, ComponentSpec, Find, Grants, HealthSpec,
-    ModuleSpec, NodeSpec, ProcessBounds, ProcessSpec, RestartSpec, Subject,
+    AgentCheckSpec, CheckerDefinition, CheckerSpec, CommandSpec, ComponentSpec, FarmSpec, Find, Grants,
+    HealthSpec, ModuleSpec, NodeSpec, ProcessBounds, ProcessSpec, RestartSpec, Subject,
 };
 
 /// The source of a value.
@@ -117,6 +117,7 @@ impl<'t> Listing<'t> {
             self.text(&table(&["console"]), "listen", &console.listen.to_string());
             self.add(&table(&["console"]), "names", Value::from(console.names.clone()).to_string());
         }
+        self.farm(&node.farm);
         if let Some(metrics) = node.metrics {
             self.text(&table(&["metrics"]), "listen", &metrics.to_string());
         }
@@ -139,6 +140,16 @@ impl<'t> Listing<'t> {
         for target in &node.notify {
             let table = Table { title: format!("notify.{}", target.name), path: None };
             self.text(&table, "name", target.name.as_str());
+        }
+    }
+
+    fn farm(&mut self, FarmSpec { listen, address, zone }: &FarmSpec) {
+        let table = Table::of(&["farm"]);
+        self.text(&table, "listen", &listen.to_string());
+        for (key, value) in [("address", address), ("zone", zone)] {
+            if let Some(value) = value {
+                self.text(&table, key, value);
+            }
         }
     }
 

@@ -19,6 +19,7 @@ pub mod cross_check;
 mod definition;
 pub mod effective;
 pub mod execution;
+mod farm;
 mod field;
 pub mod host_files;
 mod http;

@@ -30,6 +30,7 @@ impl NodeChanges {
             metrics,
             telemetry,
             console,
+            farm,
         } = old;
         let now: &[(bool, &'static str)] = &[
             (*http != new.http, "http"),
@@ -47,6 +48,7 @@ impl NodeChanges {
             (*metrics != new.metrics, "metrics.listen"),
             (*telemetry != new.telemetry, "telemetry"),
             (*console != new.console, "console"),
+            (*farm != new.farm, "farm"),
             (*journal != new.journal, "journal"),
         ];
         let changed = |all: &[(bool, &'static str)]| {
@@ -106,6 +108,7 @@ mod tests {
             ("[[notify]]\nname = \"page\"\ncommand = [\"page\"]", "notify"),
             ("[metrics]\nlisten = \"127.0.0.1:1\"", "metrics.listen"),
             ("[console]\nenabled = false", "console"),
+            ("[farm]\nzone = \"eu-1a\"", "farm"),
         ] {
             assert_eq!(changes(text), NodeChanges { now: vec![], restart: vec![key] }, "{text}");
         }

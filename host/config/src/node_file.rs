@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::console::ConsoleTable;
+use super::farm::FarmTable;
 use super::field;
 use super::http::HttpTable;
 use super::journal::JournalTable;
@@ -57,6 +58,8 @@ pub(super) struct NodeFile {
     telemetry: Option<Located<TelemetryTable>>,
     /// The console and the API, for browsers and for other hosts.
     console: Option<ConsoleTable>,
+    /// How the other nodes of the farm reach this one.
+    farm: Option<FarmTable>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -181,6 +184,10 @@ pub(super) fn node_spec(file: NodeFile, host_name: &str, findings: &mut Findings
         .console
         .unwrap_or_default()
         .spec(findings, |findings, listen| listeners.add(findings, listen, "the console"));
+    let farm = file
+        .farm
+        .unwrap_or_default()
+        .spec(findings, |findings, listen| listeners.add(findings, listen, "the farm"));
     let reload = file.reload.unwrap_or_default();
     NodeSpec {
         name: name.unwrap_or_else(|| name_from_host(host_name)),
@@ -196,6 +203,7 @@ pub(super) fn node_spec(file: NodeFile, host_name: &str, findings: &mut Findings
         metrics,
         telemetry: telemetry::spec(file.telemetry.as_ref(), findings),
         console,
+        farm,
         journal: file.journal.unwrap_or_default().spec(findings),
     }
 }

@@ -118,7 +118,7 @@ pub(super) struct NotifyTable {
     /// Only events of these modules, and none about the node as a whole. Default: everything.
     #[schemars(example = ["web"])]
     modules: Option<Vec<Located<String>>>,
-    /// The events to send. Default: `["failed", "incident", "waiting", "recovered"]`.
+    /// The events to send. Default: `["failed", "incident", "waiting", "farm", "recovered"]`.
     on: Option<Vec<TopicWord>>,
     /// Send an HTTP request (POST) with the notification as JSON.
     webhook: Option<Located<WebhookTable>>,
@@ -166,6 +166,8 @@ enum TopicWord {
     Quarantine,
     /// A component waits for approval.
     Approval,
+    /// A node of the farm is not heard any more, or a certificate of the farm expires soon.
+    Farm,
     /// The daemon started, or has a message about itself.
     Daemon,
 }
@@ -183,6 +185,7 @@ impl From<TopicWord> for Topic {
             TopicWord::Refused => Self::Refused,
             TopicWord::Quarantine => Self::Quarantine,
             TopicWord::Approval => Self::Approval,
+            TopicWord::Farm => Self::Farm,
             TopicWord::Daemon => Self::Daemon,
         }
     }

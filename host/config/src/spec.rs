@@ -58,6 +58,19 @@ pub struct NodeSpec {
     pub telemetry: Option<TelemetrySpec>,
     /// Where people and programs reach the console, if there is one.
     pub console: Option<ConsoleSpec>,
+    /// How the other nodes of the farm reach this one.
+    pub farm: FarmSpec,
+}
+
+/// `[farm]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FarmSpec {
+    /// Where to listen for the other nodes, while this one is in a farm.
+    pub listen: SocketAddr,
+    /// The host and port by which others reach this node, if the file says so.
+    pub address: Option<String>,
+    /// The zone that this node is in.
+    pub zone: Option<String>,
 }
 
 /// `[telemetry]`

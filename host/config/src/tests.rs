@@ -6,6 +6,7 @@ mod effective;
 mod every_key;
 mod examples;
 mod execution;
+mod farm;
 mod fuzz;
 mod grants;
 mod http;

@@ -142,7 +142,7 @@ pub enum DeniedReason {
     #[error("commands need the role {}", crate::permission::COMMANDS_NEED)]
     Forbidden,
     /// No node would serve the module, and the command was not confirmed.
-    #[error("no other node serves it, and the command is not confirmed by the module's name")]
+    #[error("this node would stop serving it, and the command is not confirmed by the module's name")]
     Unconfirmed,
     /// The daemon itself is ending.
     #[error("the daemon is shutting down")]

@@ -135,7 +135,10 @@ fn left(module: &ModuleView, others: usize) -> String {
     let name = &module.name;
     match others {
         0 => {
-            format!("No node is left that serves {name}: the load balancer has no node to send requests to.")
+            format!(
+                "This node does not know whether another one serves {name}: if none does, the load balancer has no \
+                 node to send requests to."
+            )
         }
         1 => format!(
             "One other node still serves {name}: the load balancer sends its requests to that node only."
@@ -169,7 +172,7 @@ mod tests {
         let stop = Consequence::of(&module(StateName::Up, true), Command::Stop, 0);
         assert!(stop.takes_out && stop.last_ready);
         assert!(stop.sentences[0].contains("for 15s"), "{:?}", stop.sentences);
-        assert!(stop.sentences.last().unwrap().starts_with("No node is left"));
+        assert!(stop.sentences.last().unwrap().starts_with("This node does not know"));
         let with_another = Consequence::of(&module(StateName::Up, true), Command::Stop, 1);
         assert!(with_another.takes_out && !with_another.last_ready);
     }

@@ -20,8 +20,8 @@ use crate::snapshot::{ModuleView, Snapshot};
 /// The role that commands need.
 pub const COMMANDS_NEED: Role = Role::Control;
 
-/// The number of other nodes that are ready for a module. Nodes do not know each other, so each one has to assume
-/// that it is the last.
+/// The number of other nodes that are ready for a module. A node does not know that for sure of any other, so it has to
+/// assume that it is the last.
 pub const OTHER_READY_NODES: usize = 0;
 
 /// The caller of a command, and the state that the caller decided on.

@@ -139,11 +139,57 @@ pub enum RecordKind {
         /// The rest of a sentence that begins with the user: `signed in`.
         what: String,
     },
+    /// A change of the farm that this node belongs to.
+    Farm {
+        /// What happened.
+        event: FarmEvent,
+        /// The other node, if it is about one.
+        peer: Option<NodeName>,
+        /// One sentence; if a user did it, the rest of a sentence that begins with the user: `invited a node`.
+        message: String,
+        /// The user who did it and the origin, if a user did it on this node.
+        by: Option<String>,
+    },
     /// The daemon started, stopped, or reports something about itself.
     Daemon {
         /// The message in words.
         message: String,
     },
+}
+
+/// What happened in a farm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FarmEvent {
+    /// A node is not heard any more. Lasts until it is heard, or is no longer of the farm.
+    NotHeard,
+    /// A node is heard, for the first time or again.
+    Heard,
+    /// A node has joined the farm, or this node has founded or joined one.
+    Joined,
+    /// A node has left the farm or was removed from it; if it is about no other node, this one.
+    Left,
+    /// A certificate or the authority of the farm expires soon. Lasts until it is renewed.
+    Expires,
+    /// What had been about to expire was renewed.
+    Renewed,
+    /// Anything else, such as an invitation.
+    Note,
+}
+
+impl FarmEvent {
+    /// The word in records.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::NotHeard => "not-heard",
+            Self::Heard => "heard",
+            Self::Joined => "joined",
+            Self::Left => "left",
+            Self::Expires => "expires",
+            Self::Renewed => "renewed",
+            Self::Note => "note",
+        }
+    }
 }
 
 /// The decision when a suspension ends after its duration.
@@ -181,6 +227,7 @@ impl RecordKind {
                 [what, digest].into_iter().chain(asks.iter_mut()).chain(by).collect()
             }
             Self::Access { by, what } => vec![by, what],
+            Self::Farm { event: _, peer: _, message, by } => [message].into_iter().chain(by).collect(),
             Self::Daemon { message } => vec![message],
         }
     }
@@ -191,7 +238,7 @@ impl RecordKind {
     }
 
     /// All possible values of [`Self::word`].
-    pub const WORDS: [&str; 14] = [
+    pub const WORDS: [&str; 15] = [
         "verdict",
         "incident",
         "cannot-tell",
@@ -205,6 +252,7 @@ impl RecordKind {
         "quarantine",
         "approval",
         "access",
+        "farm",
         "daemon",
     ];
 
@@ -224,6 +272,7 @@ impl RecordKind {
             Self::Quarantine { .. } => "quarantine",
             Self::Approval { .. } => "approval",
             Self::Access { .. } => "access",
+            Self::Farm { .. } => "farm",
             Self::Daemon { .. } => "daemon",
         }
     }
@@ -282,7 +331,8 @@ impl RecordKind {
                 }
             }
             Self::Access { by, what } => format!("{by} {what}"),
-            Self::Daemon { message } => message.clone(),
+            Self::Farm { message, by: Some(by), .. } => format!("{by} {message}"),
+            Self::Farm { message, by: None, .. } | Self::Daemon { message } => message.clone(),
         }
     }
 }

@@ -177,6 +177,7 @@ pub fn gist(kind: &RecordKind) -> String {
         | RecordKind::Quarantine { .. }
         | RecordKind::Approval { .. }
         | RecordKind::Access { .. }
+        | RecordKind::Farm { .. }
         | RecordKind::Daemon { .. } => kind.sentence(),
     }
 }

@@ -155,6 +155,7 @@ fn links(record: &Record) -> Vec<Link> {
         RecordKind::Step { .. } => Role::Step,
         RecordKind::Command { .. } => Role::Command,
         RecordKind::Access { .. }
+        | RecordKind::Farm { .. }
         | RecordKind::Reload { .. }
         | RecordKind::Quarantine { .. }
         | RecordKind::Approval { .. }

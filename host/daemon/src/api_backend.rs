@@ -35,7 +35,7 @@ use bellwether_os::heartbeat::Heartbeat;
 use bellwether_os::spawn::log_file::{self, LogTail};
 use bellwether_outbound::notify::Desk;
 use bellwether_server::access::Access;
-use bellwether_server::api::Daemon;
+use bellwether_server::api::{self, Daemon};
 use bellwether_server::site::ConsoleAddress;
 use bellwether_supervisor::act::preview::preview;
 use bellwether_supervisor::component_registry::{ComponentKey, Origin, RegisteredComponent};
@@ -43,6 +43,8 @@ use bellwether_supervisor::guest_store::GuestStores;
 use bellwether_supervisor::observe::RunContext;
 use bellwether_supervisor::persisted_state::PersistedState;
 use bellwether_supervisor::reload::{Approve, Approved, NotApproved};
+
+use crate::farm::Farm;
 
 /// A disk that hangs delays a request no longer than this.
 const READ_WITHIN: Duration = Duration::from_secs(3);
@@ -80,6 +82,8 @@ pub struct ApiBackend {
     pub approve: mpsc::Sender<Approve>,
     /// The notification targets, for tests.
     pub notify: Desk,
+    /// The farm, unless its files cannot be used.
+    pub farm: Option<Farm>,
     /// The address of the console.
     pub console: ConsoleAddress,
 }
@@ -229,6 +233,10 @@ impl Daemon for ApiBackend {
 
     fn console(&self) -> Option<ConsoleStatus> {
         self.console.status()
+    }
+
+    fn farm(&self) -> Option<&dyn api::farm::Farm> {
+        self.farm.as_ref().map(|farm| farm as &dyn api::farm::Farm)
     }
 
     fn notifications(&self) -> Vec<NotifyStatus> {

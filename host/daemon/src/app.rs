@@ -11,6 +11,7 @@ mod background;
 mod base;
 mod core_loop;
 mod error;
+mod farm;
 mod listeners;
 mod outbound;
 mod reloading;
@@ -21,6 +22,7 @@ mod tasks;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use bellwether_api::ConsoleStatus;
@@ -44,6 +46,7 @@ use tokio::task::JoinHandle;
 use self::api::{Api, Serving};
 use self::base::{Base, Opened};
 pub use self::error::RunError;
+use self::farm::FarmPart;
 use self::listeners::Listeners;
 use self::outbound::Outbound;
 use self::reloading::Reloading;
@@ -53,6 +56,9 @@ use self::tasks::Tasks;
 use crate::driver::Driver;
 use crate::lifecycle::{Lifecycle, SignalRequest};
 use crate::watchdog;
+
+/// The time limit for telling the other nodes that this one ends. They notice it by themselves a moment later.
+const FARM_ENDS_WITHIN: Duration = Duration::from_secs(1);
 
 /// What to run.
 #[derive(Debug)]
@@ -120,6 +126,7 @@ struct Daemon {
     inbox: Inbox,
     reloading: Reloading,
     outbound: Outbound,
+    farm: FarmPart,
     api: Api,
 }
 
@@ -131,6 +138,7 @@ struct Running {
     lifecycle: Lifecycle,
     watchdog: watchdog::Running,
     tasks: Tasks,
+    farm: JoinHandle<()>,
     serving: Serving,
     files: Files,
     recorder: Recorder,
@@ -151,12 +159,14 @@ impl Daemon {
         let driver = core_loop::build(base, &storage, &supervision);
         let reloading = Reloading::build(base, &mut storage, &mut supervision);
         let outbound = Outbound::build(base, &storage, &supervision, &reloading);
-        let api = Api::build(base, &storage, &supervision, &reloading, &outbound, &listeners);
-        Ok(Self { listeners, storage, supervision, driver, inbox, reloading, outbound, api })
+        let farm = FarmPart::open(base).await;
+        let api = Api::build(base, &storage, &supervision, &reloading, &outbound, &farm, &listeners);
+        Ok(Self { listeners, storage, supervision, driver, inbox, reloading, outbound, farm, api })
     }
 
     async fn start(self, base: &Base, told: mpsc::Receiver<SignalRequest>) -> Result<Running, RunError> {
-        let Self { listeners, storage, supervision, driver, inbox, mut reloading, outbound, api } = self;
+        let Self { listeners, storage, supervision, driver, inbox, mut reloading, outbound, farm, api } =
+            self;
         let service = ServiceManager::from_environment();
         let lifecycle = lifecycle(base, &supervision, &reloading, told, service);
         let (end, ending) = watch::channel(());
@@ -178,6 +188,7 @@ impl Daemon {
         tasks.watch(watchdog::JOURNAL, storage.files.journal.heart());
         listeners.watch_health(&mut tasks);
         background::start(base, &supervision, &mut tasks);
+        let farm = farm.start(base, &api.daemon(), &ending, &mut tasks);
         let watchdog = tasks.start_watchdog(base, &supervision.context.sandbox, service);
         let watchdog = watchdog.context("cannot start the watchdog's thread")?;
         reloading.start(&mut tasks);
@@ -187,7 +198,7 @@ impl Daemon {
         let files = storage.start(base, &mut tasks);
         let serving = api.start(console, local, &ending, &mut tasks);
         service.ready();
-        Ok(Running { core, health, held, lifecycle, watchdog, tasks, serving, files, recorder, end })
+        Ok(Running { core, health, held, lifecycle, watchdog, tasks, farm, serving, files, recorder, end })
     }
 }
 
@@ -204,7 +215,8 @@ impl Running {
     }
 
     async fn shut_down(self, outcome: Result<(), RunError>) -> Result<(), RunError> {
-        let Self { core, health, held, watchdog, mut tasks, mut serving, files, recorder, end, .. } = self;
+        let Self { core, health, held, watchdog, mut tasks, farm, mut serving, files, recorder, end, .. } =
+            self;
         // What ends now sends no more heartbeats.
         drop(watchdog);
         tasks.running.shutdown().await;
@@ -215,8 +227,9 @@ impl Running {
         }
         // Before anything that takes time: what is asked from here on is for the next daemon to answer.
         let closing = tokio::task::spawn_blocking(move || drop(health));
+        let farm = tokio::time::timeout(FARM_ENDS_WITHIN, farm);
         if outcome.is_ok() {
-            serving.ended().await;
+            drop(tokio::join!(serving.ended(), farm));
         }
         drop(tokio::join!(files.finish(), serving.finish(), closing));
         drop(held);

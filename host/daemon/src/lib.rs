@@ -10,6 +10,7 @@ pub mod api_backend;
 pub mod app;
 mod continuity;
 pub mod driver;
+mod farm;
 pub mod lifecycle;
 mod state_folder;
 pub mod watchdog;

@@ -84,6 +84,9 @@ pub const DESCENDANTS: WatchedTask = WatchedTask {
     bound: Duration::from_secs(30),
     hope: None,
 };
+/// The task that looks at the farm.
+pub const FARM: WatchedTask =
+    WatchedTask { name: "the task that looks at the farm", bound: Duration::from_secs(30), hope: None };
 /// The task that reaps orphans.
 pub const ORPHANS: WatchedTask =
     WatchedTask { name: "the task that reaps orphans", bound: Duration::from_secs(30), hope: None };

@@ -179,6 +179,11 @@ pub fn remove(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
+/// Forgets all files below a folder, before it is renamed or removed: they must not be written again.
+pub fn forget(folder: &Path) {
+    written().retain(|path, _| !path.starts_with(folder));
+}
+
 /// The files below a folder that this process has written or remembered.
 pub fn known(folder: &Path) -> Vec<PathBuf> {
     written().keys().filter(|path| path.starts_with(folder)).cloned().collect()
@@ -243,6 +248,10 @@ mod tests {
         replace(&paths[2], b"{}").unwrap();
         remove(&paths[2]).unwrap();
         assert_eq!(lost(root.path()), [] as [PathBuf; 0]);
+        let other = root.path().join("state/farm");
+        fs::create_dir(&other).unwrap();
+        replace(&other.join("roster.json"), b"{}").unwrap();
+        forget(&other);
         fs::remove_dir_all(root.path().join("state")).unwrap();
         assert_eq!(lost(root.path()), [paths[1].clone(), paths[0].clone()]);
         assert_eq!(lost(Path::new("/nonexistent")), [] as [PathBuf; 0]);

@@ -25,6 +25,7 @@ use self::page::{Labels, Page, SECONDS};
 use crate::notify::Board;
 use bellwether_bus::Message;
 use bellwether_bus::component_counts::{ComponentCounts, PublishedComponentCounts};
+use bellwether_bus::farm_counts::{FarmCounts, PublishedFarmCounts};
 use bellwether_bus::metrics::{
     COMMAND_RESULTS, CheckerCounts, Count, Counts, EXPORT_RESULTS, Metrics, PLAN_RESULTS, RELOAD_RESULTS,
     STATUSES, STEP_RESULTS, Signal,
@@ -49,6 +50,8 @@ pub struct Sources {
     pub events: mpsc::WeakSender<Message>,
     /// How many components there are.
     pub components: PublishedComponentCounts,
+    /// The nodes of the farm.
+    pub farm: PublishedFarmCounts,
     /// The state of the notification targets.
     pub board: Board,
     /// The state of the journal.
@@ -100,6 +103,7 @@ impl Sources {
         self.core(counts, &mut page)?;
         page.journal(counts, &self.journal.health())?;
         page.files(counts, self.components.get())?;
+        page.farm(&self.farm.get())?;
         page.health(counts)?;
         page.notifications(&self.board)?;
         page.exports(counts)?;
@@ -249,6 +253,20 @@ impl Page<'_> {
         let states = states.map(|(state, count)| (vec![("state", state.to_owned())], number(count)));
         let help = "Active components, and component files that are not active";
         self.gauge("bellwether_components", help, None, states)
+    }
+
+    fn farm(&mut self, counts: &FarmCounts) -> fmt::Result {
+        let FarmCounts { nodes, certificates } = counts;
+        let series = |label: &'static str, values: &[(&'static str, u64)]| {
+            let value = |(of, value): &(&'static str, u64)| (vec![(label, (*of).to_owned())], number(*value));
+            values.iter().map(value).collect::<Vec<_>>()
+        };
+        let help = "Nodes of the farm, as this node sees them";
+        self.gauge("bellwether_farm_nodes", help, None, series("state", nodes))?;
+        let help =
+            "When this node's certificate and the farm's authority expire, in seconds since the Unix epoch";
+        let certificates = series("certificate", certificates);
+        self.gauge("bellwether_farm_certificate_expiry_time_seconds", help, SECONDS, certificates)
     }
 
     fn health(&mut self, counts: &Counts) -> fmt::Result {

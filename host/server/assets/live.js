@@ -89,7 +89,8 @@ function heed(event) {
   }
   const about = document.body.dataset.about;
   const concerns = (names) => !names || (about ? names.includes(about) : names.length > 0);
-  if (concerns(news.moved)) refresh();
+  const farm = news.farm === true && "farm" in document.body.dataset;
+  if (farm || concerns(news.moved)) refresh();
   else if (concerns(news.changed)) refreshLazily();
 }
 

@@ -26,6 +26,7 @@ use bellwether_core::why::Inactive;
 use futures_util::future::BoxFuture;
 use tokio::sync::{broadcast, watch};
 
+use self::farm::Farm;
 use super::guard::never_ends;
 use super::http_server::{Accept, Connection, ConnectionLimit, HttpServer};
 use super::in_time;
@@ -45,6 +46,7 @@ mod accounts;
 mod components;
 mod events;
 pub(crate) mod extract;
+pub mod farm;
 mod live;
 mod measurements;
 mod modules;
@@ -56,6 +58,8 @@ mod plain;
 mod problem;
 pub(crate) mod status;
 mod stream;
+
+pub use self::status::node_status;
 
 /// The API's interface to the daemon. Everything except commands, runs of a checker and queries of the journal is
 /// published already, and returns immediately.
@@ -138,6 +142,10 @@ pub trait Daemon: Send + Sync + 'static {
         module: ModuleName,
         checker: CheckerName,
     ) -> BoxFuture<'_, Result<Observation, NotRun>>;
+    /// The farm's part of the daemon. `None` if this daemon has none, which is so only in tests.
+    fn farm(&self) -> Option<&dyn Farm> {
+        None
+    }
 }
 
 /// The authenticated caller of a request.
@@ -149,10 +157,23 @@ pub(crate) struct Caller {
     pub(crate) role: Role,
     /// The origin: `on the local socket`, `from 192.0.2.7`.
     pub(crate) origin: String,
+    /// How the request arrived.
+    pub(crate) way: Way,
     /// Whether it has a session that can be ended.
     pub(crate) signed_in: bool,
     /// Becomes true when the session, or the token, has ended.
     pub(crate) ended: watch::Receiver<bool>,
+}
+
+/// How a request arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// On the local socket of this node.
+    LocalSocket,
+    /// On the console's listener.
+    Console,
+    /// Another node has forwarded it.
+    OtherNode,
 }
 
 impl Caller {
@@ -163,6 +184,7 @@ impl Caller {
             name,
             role: Role::Admin,
             origin: "on the local socket".to_owned(),
+            way: Way::LocalSocket,
             signed_in: false,
             ended: never_ends(),
         }
@@ -278,4 +300,4 @@ fn may_ask(uid: u32, own: u32) -> bool {
 type Line = Result<String, Infallible>;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

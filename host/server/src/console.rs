@@ -1,7 +1,10 @@
 //! The console: pages for a browser, rendered here and readable without scripts.
 //!
 //! ```text
-//!   /                              the farm
+//!   /                              all nodes of the farm; without other nodes, this one
+//!   /nodes/N                       one node
+//!   /nodes/N/modules/M             one module of another node; …/COMMAND: as below
+//!   /farm/…                        invite and remove nodes
 //!   /modules/M                     one module
 //!   /modules/M/checkers/C/run      POST: run it once
 //!   /modules/M/COMMAND             what a command will do; POST: do it
@@ -44,6 +47,8 @@ mod login;
 mod look;
 mod missing;
 mod module;
+mod node;
+mod nodes;
 mod outcome;
 mod users;
 
@@ -55,6 +60,12 @@ type Handle = Arc<dyn Daemon>;
 pub(crate) fn router(daemon: Handle) -> Router {
     Router::new()
         .route("/", get(farm::page))
+        .route("/nodes/{node}", get(nodes::page))
+        .route("/nodes/{node}/modules/{module}", get(nodes::module::page))
+        .route(
+            "/nodes/{node}/modules/{module}/{command}",
+            get(command::there::ask).post(command::there::give),
+        )
         .route("/modules/{module}", get(module::page))
         .route("/modules/{module}/checkers/{checker}/run", post(module::run::run))
         .route("/modules/{module}/{command}", get(command::ask).post(command::give))
@@ -79,6 +90,8 @@ pub(crate) fn router(daemon: Handle) -> Router {
 fn admins() -> Router<Handle> {
     Router::new()
         .route("/components/{folder}/{name}/approve", get(components::ask).post(components::approve))
+        .route("/farm/invitations", post(farm::membership::invite))
+        .route("/farm/nodes/{node}/remove", get(farm::membership::ask_remove).post(farm::membership::remove))
         .route("/users", post(users::add))
         .route("/users/{name}/role", post(users::set_role))
         .route("/users/{name}/password", post(users::set_password))

@@ -26,7 +26,7 @@ use bellwether_core::access::Role;
 use serde::Deserialize;
 use tokio::sync::watch;
 
-use super::api::Caller;
+use super::api::{Caller, Way};
 use super::site::Peer;
 use crate::access::{Access, AccountKind, Identity, Refusal};
 use bellwether_api::Problem;
@@ -193,13 +193,20 @@ pub(crate) fn forbidden(caller: &Caller, needed: Role) -> Problem {
 impl Caller {
     fn user(known: Identity, peer: Peer) -> Self {
         let Identity { name, role, ended } = known;
-        Self { name, role, origin: format!("from {}", peer.address.ip()), signed_in: true, ended }
+        Self {
+            name,
+            role,
+            origin: format!("from {}", peer.address.ip()),
+            way: Way::Console,
+            signed_in: true,
+            ended,
+        }
     }
 
     fn token(known: Identity, peer: Peer) -> Self {
         let Identity { name, role, ended } = known;
         let origin = format!("from {}", peer.address.ip());
-        Self { name: format!("token {name}"), role, origin, signed_in: false, ended }
+        Self { name: format!("token {name}"), role, origin, way: Way::Console, signed_in: false, ended }
     }
 
     /// Completes when the caller's session or token has ended.

@@ -70,7 +70,7 @@ test("the last ready node is stopped only by typing the module's name", async ({
   await page.getByRole("link", { name: "Stop…" }).click();
   const button = page.locator("#dialog").getByRole("button", { name: "Stop web" });
   const field = page.locator("#dialog").getByRole("textbox", { name: /^Type/ });
-  await expect(page.locator("#dialog")).toContainText("No node is left that serves web");
+  await expect(page.locator("#dialog")).toContainText("This node does not know whether another one serves web");
   await field.fill("wep");
   await expect(button).toBeDisabled();
   await field.fill("web");

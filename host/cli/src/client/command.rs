@@ -19,9 +19,9 @@ pub(crate) enum Given {
 }
 
 impl Client {
-    /// Whether the daemon is reached over the local socket.
+    /// Whether the daemon that is asked is reached over the local socket, and not through another node.
     pub(crate) fn is_local(&self) -> bool {
-        matches!(self.place, super::Destination::Root(_))
+        matches!(self.place, super::Destination::Root(_)) && self.node.is_none()
     }
 
     /// Sends the command with this path.

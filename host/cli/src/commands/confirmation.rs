@@ -54,12 +54,7 @@ pub(crate) async fn ask(client: &Client, command: Command, module: &ModuleName) 
     let consequences: Vec<Consequence> = client.get(&format!("/modules/{module}/consequences")).await?;
     let consequence = consequences.into_iter().find(|consequence| consequence.command == command);
     let sentences = consequence.map(|consequence| consequence.sentences).unwrap_or_default();
-    write_question(&mut io::stderr(), command, module, &sentences)?;
-    let mut typed = String::new();
-    if is_readable(&io::stdin(), ANSWERED_WITHIN)? {
-        io::Read::take(io::stdin().lock(), MAX_TYPED).read_line(&mut typed)?;
-    }
-    end_line(&mut io::stderr(), &typed)?;
+    let typed = typed(&sentences, module.as_str(), &format!("{command} it"))?;
     let confirmed = Authorization { confirmed: Some(typed), ..Authorization::of(super::ANY_ROLE) };
     if confirmed.confirms(module) {
         return Ok(shown.changed);
@@ -68,16 +63,30 @@ pub(crate) async fn ask(client: &Client, command: Command, module: &ModuleName) 
     Err(Failure::new(Exit::Denied, what, "type the module's name, or add --yes"))
 }
 
-fn write_question(
-    to: &mut impl Write,
-    command: Command,
-    module: &ModuleName,
-    sentences: &[String],
-) -> io::Result<()> {
+/// Says what will happen, and asks for a name as the confirmation. `goal` completes the sentence "Type NAME to".
+pub(crate) fn type_the_name(sentences: &[String], name: &str, goal: &str) -> Result<(), Failure> {
+    if typed(sentences, name, goal)?.trim() == name {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Denied, "nothing is done: it was not confirmed", "type the name, or add --yes"))
+}
+
+/// What is typed as the answer on the terminal.
+fn typed(sentences: &[String], name: &str, goal: &str) -> Result<String, Failure> {
+    write_question(&mut io::stderr(), sentences, name, goal)?;
+    let mut typed = String::new();
+    if is_readable(&io::stdin(), ANSWERED_WITHIN)? {
+        io::Read::take(io::stdin().lock(), MAX_TYPED).read_line(&mut typed)?;
+    }
+    end_line(&mut io::stderr(), &typed)?;
+    Ok(typed)
+}
+
+fn write_question(to: &mut impl Write, sentences: &[String], name: &str, goal: &str) -> io::Result<()> {
     for sentence in sentences {
         writeln!(to, "{sentence}")?;
     }
-    write!(to, "Type {module} to {command} it: ")?;
+    write!(to, "Type {name} to {goal}: ")?;
     to.flush()
 }
 
@@ -115,7 +124,7 @@ mod tests {
     fn the_question_says_what_will_happen_and_what_to_type() {
         let mut written = Vec::new();
         let sentences = ["The application is stopped.".to_owned(), "No node is left.".to_owned()];
-        write_question(&mut written, Command::Stop, &"web".parse().unwrap(), &sentences).unwrap();
+        write_question(&mut written, &sentences, "web", "stop it").unwrap();
         let text = String::from_utf8(written).unwrap();
         assert_eq!(text, "The application is stopped.\nNo node is left.\nType web to stop it: ");
     }

@@ -27,7 +27,7 @@ pub(crate) struct EventsArgs {
     module: Option<ModuleName>,
 
     /// Only events of this kind: verdict, incident, cannot-tell, decision, state, plan, no-plan, step, command,
-    /// reload, quarantine, approval, access or daemon
+    /// reload, quarantine, approval, access, farm or daemon
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
 

@@ -9,7 +9,7 @@ use bellwether_core::command::{Command, LASTS_AT_MOST};
 use bellwether_core::id::ModuleName;
 use bellwether_core::moment::plain;
 use bellwether_core::state::StateName;
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::confirmation::{Confirmation, ask};
 use super::events::escaped;
@@ -19,6 +19,9 @@ use crate::output::{Output, Tone};
 use crate::root::RootArg;
 use crate::when::{self, TimeFormat};
 
+mod all;
+mod walk;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Order {
     /// Start the application of a module, and keep it running
@@ -27,8 +30,8 @@ pub(crate) enum Order {
     Start(OrderArgs),
     /// Take the node out of the load balancer, then stop the application, and keep it stopped
     ///
-    /// It stays stopped when the daemon or the server restarts. If no other node serves the module, the command must
-    /// be confirmed: on a terminal by typing the module's name, elsewhere with --yes. A script without a terminal that
+    /// It stays stopped when the daemon or the server restarts. If this node serves the module, the command must be
+    /// confirmed: on a terminal by typing the module's name, elsewhere with --yes. A script without a terminal that
     /// uses the local socket needs no confirmation; one that is started from a terminal is asked: it passes --yes.
     ///
     /// Resets the count of restarts.
@@ -56,6 +59,7 @@ pub(crate) enum Order {
 
 /// The module, and whether to wait for the result.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("waits").args(["wait", "all"]).multiple(true))]
 pub(crate) struct OrderArgs {
     /// The module: the name of its file in modules/
     module: ModuleName,
@@ -64,8 +68,13 @@ pub(crate) struct OrderArgs {
     #[arg(long)]
     wait: bool,
 
-    /// Wait no longer than this
-    #[arg(long, value_name = "TIME", default_value = "5m", requires = "wait", value_parser = when::duration)]
+    /// On all nodes of the farm, one after the other: wait until it is done on one before the next, and stop at the
+    /// first failure
+    #[arg(long)]
+    all: bool,
+
+    /// Wait no longer than this, for each node
+    #[arg(long, value_name = "TIME", default_value = "5m", requires = "waits", value_parser = when::duration)]
     timeout: Duration,
 
     /// The reason: one line, which is recorded together with the user
@@ -83,7 +92,7 @@ pub(crate) struct TakingOutArgs {
     #[command(flatten)]
     order: OrderArgs,
 
-    /// Do it also if no other node serves the module, and do not ask
+    /// Do it although this node serves the module, and do not ask
     #[arg(long)]
     yes: bool,
 }
@@ -146,7 +155,11 @@ fn path(command: Command, args: &OrderArgs, lasts: Option<Duration>, seen: Optio
 }
 
 pub(crate) async fn run(order: Order, root: &RootArg, output: &mut Output) -> Outcome {
-    let Parts { command, args, lasts, yes } = order.parts();
+    let parts = order.parts();
+    if parts.args.all {
+        return all::run(&parts, root, output).await;
+    }
+    let Parts { command, args, lasts, yes } = parts;
     let client = root.client()?;
     // The state before the command, to recognise changes.
     let before = if args.wait { Some(module(client.get("/status").await?, &args.module)?) } else { None };
@@ -171,7 +184,7 @@ pub(crate) async fn run(order: Order, root: &RootArg, output: &mut Output) -> Ou
     match before {
         None => Ok(Exit::Done),
         Some(before) => {
-            let mut waiting = Waiting { command, last: progress(&before), before };
+            let mut waiting = Waiting { command, last: progress(&before), before, node: String::new() };
             let done = waiting.wait(&client, args.json, output);
             let Ok(outcome) = tokio::time::timeout(args.timeout, done).await else {
                 return Err(waiting.overdue(args.timeout));
@@ -187,6 +200,8 @@ struct Waiting {
     before: ModuleStatus,
     /// What was last seen of the module.
     last: String,
+    /// Precedes each line, with two spaces; empty for a single node.
+    node: String,
 }
 
 impl Waiting {
@@ -199,7 +214,7 @@ impl Waiting {
             self.last = progress(&now);
             if self.last != shown && !quiet {
                 let at = output.paint(Tone::Quiet, &TimeFormat::here().clock(&now.since));
-                writeln!(output, "{at}  {}", self.last)?;
+                writeln!(output, "{at}  {}{}", self.node, self.last)?;
                 output.flush()?;
             }
             shown.clone_from(&self.last);
@@ -313,6 +328,7 @@ mod tests {
         let args = |reason: Option<&str>| OrderArgs {
             module: ModuleName::new("web").unwrap(),
             wait: false,
+            all: false,
             timeout: Duration::from_secs(1),
             reason: reason.map(str::to_owned),
             json: false,
@@ -345,8 +361,12 @@ mod tests {
     fn what_was_waited_for_how_long_and_what_is_so_now_are_told() {
         let starting =
             ModuleStatus { reason: "checker `home` is down".into(), ..at(StateName::Starting, "2") };
-        let waiting =
-            Waiting { command: Command::Restart, before: at(StateName::Up, "1"), last: progress(&starting) };
+        let waiting = Waiting {
+            node: String::new(),
+            command: Command::Restart,
+            before: at(StateName::Up, "1"),
+            last: progress(&starting),
+        };
         assert_eq!(
             waiting.overdue(Duration::from_mins(5)).to_string(),
             "error: `restart web` is not done after 5m; the module is starting: checker `home` is down\n  next: the \

@@ -12,7 +12,7 @@ use bellwether_core::snapshot::ON_PROBATION;
 use clap::Args;
 
 use crate::client::Client;
-use crate::commands::top;
+use crate::commands::{farm, top};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{self, Output, Tone};
 use crate::root::RootArg;
@@ -21,7 +21,7 @@ use crate::when::TimeFormat;
 
 /// Show the state of the modules, worst first
 ///
-/// With a module's name, also its checkers and processes.
+/// In a farm it shows all nodes first. With a module's name, also its checkers and processes.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     /// Only this module, in detail
@@ -48,10 +48,30 @@ pub(crate) async fn run(args: &StatusArgs, root: &RootArg, output: &mut Output) 
     if args.json {
         output.json(&status)?;
     } else {
-        print(&status, args.module.is_some(), &TimeFormat::here(), output)?;
+        let when = TimeFormat::here();
+        if args.module.is_none() && root.node().is_none() {
+            print_farm(&client, &when, output).await?;
+        }
+        print(&status, args.module.is_some(), &when, output)?;
     }
     Ok(Exit::Done)
 }
+
+/// All nodes, if there are others.
+async fn print_farm(client: &Client, when: &TimeFormat, output: &mut Output) -> Result<(), Failure> {
+    // A daemon of an earlier version has no farm, and answers that there is no such page.
+    let Ok(farm) = farm::fetch(client, FARM_WITHIN).await else { return Ok(()) };
+    if !farm.has_others() {
+        return Ok(());
+    }
+    writeln!(output, "Farm: {}\n", farm.headline)?;
+    farm::table::print(&farm, when, output)?;
+    writeln!(output)?;
+    Ok(())
+}
+
+/// How long to wait for the status of the other nodes.
+const FARM_WITHIN: Duration = Duration::from_millis(500);
 
 /// The delay before reconnecting to a daemon that is gone.
 const RETRY: Duration = Duration::from_secs(1);

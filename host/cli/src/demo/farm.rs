@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   node-1 starts, and compiles ──▶ the others start with its machine code ──▶ the balancer asks their health
-//!     ──▶ the guide is printed ──▶ a line for every change ──Ctrl-C──▶ everything ends
+//!     ──▶ they form a farm ──▶ the guide is printed ──▶ a line for every change ──Ctrl-C──▶ everything ends
 //! ```
 
 use std::io::Write as _;
@@ -18,11 +18,11 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use super::balancer::client::ask_all_the_time;
 use super::balancer::{Balancer, Tally, Upstream};
-use super::guide::{self, Shown};
+use super::guide::{self, Shown, ShownFarm};
 use super::nodes::{self, Node, Starter};
 use super::place::DemoRoot;
 use super::visitor::Visitor;
-use super::{layout, machine_code, say_unchanged, settle};
+use super::{join, layout, machine_code, say_unchanged, settle};
 use crate::client::Client;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, Tone};
@@ -86,12 +86,20 @@ impl Farm<'_> {
         if !self.fresh {
             say_unchanged(self.place.root(), output)?;
         }
+        let joined = join::join(nodes).await;
+        if let Err(failure) = &joined {
+            writeln!(
+                output,
+                "The nodes form no farm, and each has a console of its own: {}",
+                failure.said()
+            )?;
+        }
         let mut statuses = Vec::new();
         for node in nodes.iter() {
             statuses.push(settle(&Client::new(&node.root)).await?);
         }
         balancer.settle(IN_WITHIN).await;
-        self.guide(nodes, &ready, &statuses, traffic, output).await?;
+        self.guide(nodes, (&ready, &statuses), traffic, joined.is_ok(), output).await?;
         if self.traffic {
             tokio::select! {
                 never = self.tell(nodes, &mut balancer, output) => never,
@@ -133,9 +141,9 @@ impl Farm<'_> {
     async fn guide(
         &self,
         nodes: &[Node],
-        ready: &[Ready],
-        statuses: &[NodeStatus],
+        (ready, statuses): (&[Ready], &[NodeStatus]),
         traffic: std::net::SocketAddr,
+        joined: bool,
         output: &mut Output,
     ) -> Result<(), Failure> {
         let (Some(node), Some(first)) = (nodes.first(), ready.first()) else { return Ok(()) };
@@ -153,7 +161,8 @@ impl Farm<'_> {
             })
             .collect();
         let temporary = self.place.temporary().is_some();
-        Ok(guide::print_farm(&shown, traffic, visitor.as_ref(), temporary, output)?)
+        let farm = ShownFarm { nodes: &shown, traffic, joined, temporary };
+        Ok(guide::print_farm(&farm, visitor.as_ref(), output)?)
     }
 
     /// Prints what changes, until the end.

@@ -13,7 +13,7 @@ use crate::output::{self, Output, Tone};
 
 mod several;
 
-pub(super) use several::{Shown, print_farm};
+pub(super) use several::{Shown, ShownFarm, print_farm};
 
 /// Prints every address as a full URL, the console's first, and things to try.
 /// The commands name `root` if they have to.

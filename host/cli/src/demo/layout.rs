@@ -15,6 +15,7 @@ use crate::exit::{Exit, Failure};
 /// The first ports that are tried.
 const FIRST_HEALTH_PORT: u16 = 9010;
 const FIRST_CONSOLE_PORT: u16 = 9013;
+const FIRST_FARM_PORT: u16 = 9014;
 const FIRST_APP_PORT: u16 = 8080;
 /// The load balancer's, with a distance of one: further ones end below the first of an application.
 const FIRST_TRAFFIC_PORT: u16 = 8000;
@@ -73,6 +74,8 @@ const BEHIND_THE_LOAD_BALANCER: &str = "7s";
 pub(super) struct Addresses {
     health: SocketAddr,
     console: SocketAddr,
+    /// For the other nodes of the farm.
+    farm: SocketAddr,
     application: SocketAddr,
 }
 
@@ -120,8 +123,9 @@ pub(super) fn free_addresses(nodes: usize, present: &[PathBuf]) -> Result<Vec<Ad
     let free = |step| {
         let (health, _held) = listen(FIRST_HEALTH_PORT, step)?;
         let (console, _held) = listen(FIRST_CONSOLE_PORT, step)?;
+        let (farm, _held) = listen(FIRST_FARM_PORT, step)?;
         let (application, _held) = listen(FIRST_APP_PORT, step)?;
-        (!taken.contains(&application)).then_some(Addresses { health, console, application })
+        (!taken.contains(&application)).then_some(Addresses { health, console, farm, application })
     };
     let found: Vec<Addresses> = (0..TRIES).filter_map(free).take(nodes).collect();
     if found.len() == nodes {
@@ -141,8 +145,14 @@ pub(super) fn listen_for_traffic() -> Result<TcpListener, Failure> {
     })
 }
 
-fn node_file(name: Option<&str>, Addresses { health, console, .. }: Addresses) -> String {
-    let name = name.map(|name| format!("name = \"{name}\"\n\n")).unwrap_or_default();
+fn node_file(name: Option<&str>, Addresses { health, console, farm, .. }: Addresses) -> String {
+    let (name, farm) = match name {
+        Some(name) => (
+            format!("name = \"{name}\"\n\n"),
+            format!("\n[farm]\nlisten = \"{farm}\"     # for the other nodes, always with TLS\n"),
+        ),
+        None => Default::default(),
+    };
     format!(
         r#"# This node. Every key has a default; this file may be empty.
 
@@ -151,7 +161,7 @@ listen = "{health}"     # for load balancers: http://{health}/health/web
 
 [console]
 listen = "{console}"     # for browsers: bellwether console
-"#
+{farm}"#
     )
 }
 
@@ -251,8 +261,8 @@ mod tests {
     fn nodes_have_no_address_in_common_and_are_found_again() {
         let root = tempfile::tempdir().unwrap();
         let addresses = free_addresses(3, &[]).unwrap();
-        let all = addresses.iter().flat_map(|one| [one.health, one.console, one.application]);
-        assert_eq!(all.collect::<std::collections::BTreeSet<_>>().len(), 9);
+        let all = addresses.iter().flat_map(|one| [one.health, one.console, one.farm, one.application]);
+        assert_eq!(all.collect::<std::collections::BTreeSet<_>>().len(), 12);
         assert_eq!(nodes_laid_out(root.path(), 9), 0);
         for (number, addresses) in (1..).zip(addresses) {
             let place = node_root(root.path(), number);

@@ -54,6 +54,7 @@ fn any_node_file_is_understood_or_its_mistakes_are_shown_in_place() {
     let seed = "name = \"node-1\"\n[health]\nlisten = \"127.0.0.1:8100\"\n\
                 [[agent-check]]\nlisten = \"127.0.0.1:8101\"\nmodule = \"web\"\n\
                 [limits]\nmemory = \"64MiB\"\nconcurrent-runs = 8\n\
-                [trust]\nrequire-signature = false\nkeys = []\n";
+                [trust]\nrequire-signature = false\nkeys = []\n\
+                [farm]\nlisten = \"0.0.0.0:9014\"\naddress = \"[::1]:9014\"\nzone = \"a\"\n";
     bellwether_testing::fuzz::run("node files", &[seed.into(), Vec::new()], node_file);
 }

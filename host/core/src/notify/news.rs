@@ -5,7 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::command::{Command, CommandOutcome};
-use crate::record::{ACT_AGAIN, Record, RecordKind};
+use crate::id::NodeName;
+use crate::record::{ACT_AGAIN, FarmEvent, Record, RecordKind};
 use crate::state::StateName;
 use crate::verdict::Verdict;
 
@@ -35,12 +36,15 @@ pub enum Topic {
     Quarantine,
     /// A version of a component waits for approval. Lasts until it is active, or gone.
     Approval,
+    /// A node of the farm is not heard any more: lasts until it is heard, or is no longer of the farm. Or a
+    /// certificate of the farm expires soon: lasts until it is renewed.
+    Farm,
     /// Events of the daemon itself: it started, something was damaged.
     Daemon,
 }
 
 impl Topic {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Failed,
         Self::Incident,
         Self::Waiting,
@@ -51,11 +55,12 @@ impl Topic {
         Self::Refused,
         Self::Quarantine,
         Self::Approval,
+        Self::Farm,
         Self::Daemon,
     ];
 
-    /// The default topics: those that affect the users of an application, and their end.
-    pub const DEFAULT: [Self; 4] = [Self::Failed, Self::Incident, Self::Waiting, Self::Recovered];
+    /// The default topics: those that affect the users of an application or will, and their end.
+    pub const DEFAULT: [Self; 5] = [Self::Failed, Self::Incident, Self::Waiting, Self::Farm, Self::Recovered];
 
     /// The word for it in files and notifications.
     pub fn word(self) -> &'static str {
@@ -70,6 +75,7 @@ impl Topic {
             Self::Refused => "refused",
             Self::Quarantine => "quarantine",
             Self::Approval => "approval",
+            Self::Farm => "farm",
             Self::Daemon => "daemon",
         }
     }
@@ -186,6 +192,9 @@ pub(super) fn news(record: &Record) -> Vec<AlertChange> {
         RecordKind::Decision { reason, .. } if record.kind.is_of_a_start_that_keeps_failing() => {
             vec![begins(Topic::Failed, "", format!("it does not start, and is being retried: {reason}"))]
         }
+        RecordKind::Farm { event, peer, message, by: _ } => {
+            farm(*event, peer.as_ref(), message).into_iter().collect()
+        }
         RecordKind::Daemon { message } => vec![begins(Topic::Daemon, "", message)],
         RecordKind::Verdict { .. }
         | RecordKind::Access { .. }
@@ -194,6 +203,23 @@ pub(super) fn news(record: &Record) -> Vec<AlertChange> {
         | RecordKind::NoPlan { .. }
         | RecordKind::Step { .. }
         | RecordKind::Command { .. } => Vec::new(),
+    }
+}
+
+/// The subject of the alert that something expires. It is the name of no node: names contain no spaces.
+const EXPIRY: &str = "expires soon";
+
+fn farm(event: FarmEvent, peer: Option<&NodeName>, message: &str) -> Option<AlertChange> {
+    match (event, peer) {
+        (FarmEvent::NotHeard, Some(peer)) => Some(begins(Topic::Farm, peer.as_str(), message)),
+        (FarmEvent::Heard, Some(peer)) => Some(ends(Topic::Farm, peer.as_str(), "it is heard again")),
+        (FarmEvent::Left, Some(peer)) => {
+            Some(ends(Topic::Farm, peer.as_str(), "it is no longer a node of the farm"))
+        }
+        (FarmEvent::Expires, _) => Some(begins(Topic::Farm, EXPIRY, message)),
+        (FarmEvent::Renewed, _) => Some(ends(Topic::Farm, EXPIRY, message)),
+        (FarmEvent::NotHeard | FarmEvent::Heard | FarmEvent::Left, None)
+        | (FarmEvent::Joined | FarmEvent::Note, _) => None,
     }
 }
 

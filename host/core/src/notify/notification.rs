@@ -339,14 +339,15 @@ impl Item {
             Topic::Failed => 0,
             Topic::Incident => 1,
             Topic::Waiting => 2,
-            Topic::Quarantine => 3,
-            Topic::Refused => 4,
-            Topic::Suspended => 5,
-            Topic::Approval => 6,
-            Topic::Restart => 7,
-            Topic::Daemon => 8,
-            Topic::Command => 9,
-            Topic::Recovered => 10,
+            Topic::Farm => 3,
+            Topic::Quarantine => 4,
+            Topic::Refused => 5,
+            Topic::Suspended => 6,
+            Topic::Approval => 7,
+            Topic::Restart => 8,
+            Topic::Daemon => 9,
+            Topic::Command => 10,
+            Topic::Recovered => 11,
         };
         (self.state, of_topic)
     }

@@ -7,10 +7,10 @@ pub(super) mod world;
 
 use std::collections::BTreeSet;
 
-use self::world::{World, cannot_tell, does_not_start, down, name, policy, said, said_at, state, up};
+use self::world::{World, cannot_tell, does_not_start, down, farm, name, policy, said, said_at, state, up};
 use super::{Event, Policy, Topic};
 use crate::command::Command;
-use crate::record::RecordKind;
+use crate::record::{FarmEvent, RecordKind};
 use crate::snapshot::Snapshot;
 use crate::state::StateName;
 
@@ -188,4 +188,39 @@ fn a_start_that_fails_again_and_again_is_told_once_and_its_end_too() {
     world.happens("web", state(StateName::Starting, StateName::Up));
     world.passes(600);
     assert_eq!(world.tried.len(), 2, "{:?}", world.tried);
+}
+
+#[test]
+fn a_node_that_is_not_heard_is_told_until_it_is_heard_or_no_longer_of_the_farm() {
+    let mut world = World::new(policy(&Topic::DEFAULT));
+    world.happens("", farm(FarmEvent::Joined, "n2"));
+    world.happens("", farm(FarmEvent::Heard, "n2"));
+    world.passes(60);
+    assert!(world.tried.is_empty(), "{:?}", world.said());
+    world.happens("", farm(FarmEvent::NotHeard, "n2"));
+    world.happens("", farm(FarmEvent::NotHeard, "n3"));
+    world.passes(20);
+    let (_, told, _) = &world.tried[0];
+    assert_eq!(told.title(), "n1: n2 is not heard any more (and 1 more)");
+    world.happens("", farm(FarmEvent::Heard, "n2"));
+    world.passes(600);
+    assert_eq!(world.tried.len(), 1, "n3 is still not heard: {:?}", world.said());
+    world.happens("", farm(FarmEvent::Left, "n3"));
+    world.passes(20);
+    assert!(world.said().last().unwrap().1.starts_with("[RESOLVED] n1"), "{:?}", world.said());
+}
+
+#[test]
+fn a_certificate_that_expires_soon_is_told_until_it_is_renewed() {
+    let mut world = World::new(policy(&Topic::DEFAULT));
+    let record = |event, message: &str| {
+        let (peer, message, by) = (None, message.to_owned(), None);
+        RecordKind::Farm { event, peer, message, by }
+    };
+    world.happens("", record(FarmEvent::Expires, "the certificate expires in 59 days"));
+    world.passes(20);
+    assert_eq!(world.tried[0].1.title(), "n1: the certificate expires in 59 days");
+    world.happens("", record(FarmEvent::Renewed, "the certificate was renewed"));
+    world.passes(20);
+    assert!(world.said().last().unwrap().1.starts_with("[RESOLVED] n1"), "{:?}", world.said());
 }

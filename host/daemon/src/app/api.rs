@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use super::base::Base;
+use super::farm::FarmPart;
 use super::listeners::Listeners;
 use super::outbound::Outbound;
 use super::reloading::Reloading;
@@ -41,6 +42,7 @@ impl Api {
         supervision: &Supervision,
         reloading: &Reloading,
         outbound: &Outbound,
+        farm: &FarmPart,
         listeners: &Listeners,
     ) -> Self {
         let (access, damaged) = Access::open(&base.root, base.clock, base.events.clone());
@@ -59,9 +61,15 @@ impl Api {
             commands: base.commands.clone(),
             approve: reloading.approve.clone(),
             notify: outbound.desk.clone(),
+            farm: farm.farm().cloned(),
             console: listeners.console.as_ref().map(Site::console_address).unwrap_or_default(),
         };
         Self { backend: Arc::new(backend), damaged }
+    }
+
+    /// The daemon, as the API sees it.
+    pub(super) fn daemon(&self) -> Arc<dyn Daemon> {
+        Arc::clone(&self.backend) as Arc<dyn Daemon>
     }
 
     /// Answers clients until the sender of `ending` is dropped.

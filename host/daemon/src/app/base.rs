@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use bellwether_bus::diagnostics::Diagnostics;
+use bellwether_bus::farm_counts::PublishedFarmCounts;
 use bellwether_bus::inbox::{Inbox, Senders};
 use bellwether_bus::metrics::Metrics;
 use bellwether_bus::{Message, Published};
@@ -31,6 +32,8 @@ pub(super) struct Base {
     pub(super) clock: Clock,
     pub(super) published: Published,
     pub(super) metrics: Metrics,
+    /// How many nodes of the farm there are, for the metrics.
+    pub(super) farm_counts: PublishedFarmCounts,
     /// The core's.
     pub(super) heartbeat: Heartbeat,
     /// Which load balancers ask how often.
@@ -76,6 +79,7 @@ impl Base {
             clock,
             published,
             metrics: Metrics::default(),
+            farm_counts: PublishedFarmCounts::default(),
             heartbeat: Heartbeat::default(),
             probers: Probers::default(),
             opening: Opening::begin(clock),

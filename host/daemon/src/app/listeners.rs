@@ -163,6 +163,7 @@ pub(super) fn addresses(node: &NodeSpec) -> Vec<(String, SocketAddr)> {
     listeners.extend(node.agent_checks.iter().map(|check| ("agent-check".to_owned(), check.listen)));
     listeners.extend(node.metrics.map(|address| ("the metrics".to_owned(), address)));
     listeners.extend(node.console.iter().map(|console| ("the console".to_owned(), console.listen)));
+    listeners.push(("the farm".to_owned(), node.farm.listen));
     listeners
 }
 

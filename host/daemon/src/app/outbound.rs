@@ -54,6 +54,7 @@ impl Outbound {
             clock: *clock,
             events: base.events.downgrade(),
             components: supervision.context.registry.counts().clone(),
+            farm: base.farm_counts.clone(),
             board: desk.board().clone(),
             journal: journal.clone(),
         };

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::notify::Board;
+use bellwether_bus::farm_counts::FarmCounts;
 use bellwether_config::spec::JournalSpec;
 use bellwether_journal as journal;
 use bellwether_journal::Journal;
@@ -120,6 +121,11 @@ fn page(metrics: Metrics) -> String {
     let (journal, _notices) =
         Journal::open(journal::Settings { root, node, clock, spec: JournalSpec::default() }).unwrap();
     let targets = ["on-call"].map(|name| name.parse().unwrap());
+    let farm = PublishedFarmCounts::default();
+    farm.publish(FarmCounts {
+        nodes: vec![("this", 1), ("heard", 2), ("unknown", 1)],
+        certificates: vec![("node", 1_800_000_000), ("authority", 2_400_000_000)],
+    });
     let sources = Sources {
         metrics,
         snapshot: Arc::new(ArcSwap::from_pointee(snapshot())),
@@ -127,6 +133,7 @@ fn page(metrics: Metrics) -> String {
         clock,
         events: events.downgrade(),
         components: PublishedComponentCounts::default(),
+        farm,
         board: Board::new(targets.into_iter()),
         journal,
     };
@@ -209,6 +216,8 @@ fn what_was_counted_is_on_the_page() {
         ("bellwether_steps_total{module=\"web\",result=\"failed\"}", 1.0),
         ("bellwether_health_answers_total{result=\"no\"}", 1.0),
         ("bellwether_core_events_total", 1.0),
+        ("bellwether_farm_nodes{state=\"heard\"}", 2.0),
+        ("bellwether_farm_certificate_expiry_time_seconds{certificate=\"node\"}", 1_800_000_000.0),
         ("bellwether_core_lag_seconds_count", 1.0),
         ("bellwether_core_alive", 0.0),
         ("bellwether_notification_tries_total{target=\"on-call\",result=\"delivered\"}", 0.0),
@@ -229,7 +238,17 @@ fn the_page_is_open_metrics_with_base_units_and_few_labels() {
             let keys =
                 labels.split(',').filter(|label| !label.is_empty()).map(|l| l.split('=').next().unwrap());
             for key in keys {
-                let few = ["module", "checker", "state", "result", "target", "signal", "version", "le"];
+                let few = [
+                    "module",
+                    "checker",
+                    "state",
+                    "result",
+                    "target",
+                    "signal",
+                    "version",
+                    "le",
+                    "certificate",
+                ];
                 assert!(few.contains(&key), "{name}{{{labels}}}");
             }
             assert!(value.is_finite() && *value >= 0.0, "{name}");

@@ -5,7 +5,7 @@
 
 use bellwether_core::command::CommandOutcome;
 use bellwether_core::id::NodeName;
-use bellwether_core::record::RecordKind;
+use bellwether_core::record::{FarmEvent, RecordKind};
 use bellwether_core::state::StateName;
 use bellwether_core::verdict::Verdict;
 
@@ -128,6 +128,7 @@ fn severity(kind: &RecordKind) -> SeverityNumber {
         | RecordKind::NoPlan { .. }
         | RecordKind::Reload { ok: false, .. }
         | RecordKind::Quarantine { .. }
+        | RecordKind::Farm { event: FarmEvent::NotHeard | FarmEvent::Expires, .. }
         | RecordKind::Command { outcome: CommandOutcome::Denied(_), .. } => SeverityNumber::Warn,
         RecordKind::Verdict { .. }
         | RecordKind::State { .. }
@@ -138,6 +139,7 @@ fn severity(kind: &RecordKind) -> SeverityNumber {
         | RecordKind::Plan { .. }
         | RecordKind::Approval { .. }
         | RecordKind::Access { .. }
+        | RecordKind::Farm { .. }
         | RecordKind::Daemon { .. } => SeverityNumber::Info,
     }
 }

@@ -22,6 +22,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::farm::Farm;
 use super::stream::HEARTBEAT;
 use super::{Caller, Handle};
 
@@ -39,6 +40,8 @@ struct News<'a> {
     turns: bool,
     /// The number of modules that are down.
     down: usize,
+    /// Whether something about other nodes may have changed.
+    farm: bool,
     /// Modules that differ from the previous event.
     changed: Vec<&'a str>,
     /// Those of them with a relevant change for a user's decision.
@@ -49,6 +52,8 @@ struct Listener {
     daemon: Handle,
     caller: Caller,
     generations: watch::Receiver<u64>,
+    /// Changes with other nodes of the farm.
+    farm: watch::Receiver<u64>,
     last: Option<Arc<Snapshot>>,
     /// The earliest time of the next event.
     next: Instant,
@@ -61,7 +66,9 @@ pub(super) async fn stream(
     Extension(caller): Extension<Caller>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let generations = daemon.generations();
-    let listener = Listener { daemon, caller, generations, last: None, next: Instant::now(), over: false };
+    let farm = daemon.farm().map_or_else(never_changes, Farm::changes);
+    let listener =
+        Listener { daemon, caller, generations, farm, last: None, next: Instant::now(), over: false };
     Sse::new(unfold(listener, |mut listener| async move {
         let event = listener.event().await?;
         Some((Ok(event), listener))
@@ -77,7 +84,8 @@ impl Listener {
         if self.last.is_none() {
             return Some(self.news().retry(RETRY));
         }
-        let heard = tokio::time::timeout(HEARTBEAT, changed(&mut self.generations, self.next));
+        let heard =
+            tokio::time::timeout(HEARTBEAT, changed(&mut self.generations, &mut self.farm, self.next));
         let heard = tokio::select! {
             () = self.caller.ended() => {
                 self.over = true;
@@ -95,6 +103,8 @@ impl Listener {
 
     fn news(&mut self) -> Event {
         self.generations.borrow_and_update();
+        let farm = self.last.is_none() || self.farm.has_changed().unwrap_or(false);
+        self.farm.borrow_and_update();
         let snapshot = self.daemon.snapshot();
         let changed = match &self.last {
             None => snapshot.modules.iter().map(|module| module.name.as_str()).collect(),
@@ -105,8 +115,15 @@ impl Listener {
         let moved = changed.iter().copied().filter(moved).collect();
         let down = snapshot.modules.iter().filter(|module| Attention::of(module) == Attention::Down).count();
         let at = self.daemon.clock().timestamp(snapshot.at);
-        let news =
-            News { generation: snapshot.generation, at, turns: self.daemon.turns(), down, changed, moved };
+        let news = News {
+            generation: snapshot.generation,
+            at,
+            turns: self.daemon.turns(),
+            down,
+            farm,
+            changed,
+            moved,
+        };
         let data = serde_json::to_string(&news).unwrap_or_default();
         let data = json(&data);
         let event = Event::default().event("snapshot").id(news.generation.to_string()).data(data);
@@ -123,9 +140,23 @@ impl Listener {
     }
 }
 
+/// Where there is no farm.
+fn never_changes() -> watch::Receiver<u64> {
+    watch::channel(0).1
+}
+
 /// Returns false at the end.
-async fn changed(generations: &mut watch::Receiver<u64>, not_before: Instant) -> bool {
-    let changed = generations.changed().await.is_ok();
+async fn changed(
+    generations: &mut watch::Receiver<u64>,
+    farm: &mut watch::Receiver<u64>,
+    not_before: Instant,
+) -> bool {
+    let changed = tokio::select! {
+        changed = generations.changed() => changed.is_ok(),
+        // Without a sender there is no farm, or the daemon is shutting down, which the other one reports.
+        Ok(()) = farm.changed() => true,
+        else => false,
+    };
     tokio::time::sleep_until(not_before).await;
     changed
 }

@@ -29,7 +29,7 @@ fn document() -> Value {
     let mut paths: Map<String, Value> = Map::new();
     for operation in all() {
         let described = describe(&operation, &mut generator);
-        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+        let path = paths.entry(operation.path.replace("{*", "{")).or_insert_with(|| json!({}));
         if let Value::Object(methods) = path {
             methods.insert(operation.method.to_owned(), described);
         }
@@ -40,7 +40,7 @@ fn document() -> Value {
         "info": {
             "title": "Bellwether",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "The state and the commands of one node. The console and the command line use nothing else. Names are added, never changed.",
+            "description": "The state and the commands of a node, and of the farm that it is in. The console and the command line use nothing else. Names are added, never changed.",
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
         "servers": [{ "url": "/api/v1" }],
@@ -109,6 +109,7 @@ fn well(answer: &Answer, generator: &mut SchemaGenerator) -> (&'static str, Valu
         Answer::Created(Some(shape)) => ("201", json!({ "description": "Made", "content": content(shape) })),
         Answer::Created(None) => ("201", json!({ "description": "Made" })),
         Answer::Nothing => ("204", json!({ "description": "Done" })),
+        Answer::Whatever => ("default", json!({ "description": "The response of that node" })),
         Answer::Stream(kind) => {
             let content = Map::from_iter([((*kind).to_owned(), json!({ "schema": { "type": "string" } }))]);
             ("200", json!({ "description": "Goes on until it is closed", "content": content }))
@@ -118,7 +119,7 @@ fn well(answer: &Answer, generator: &mut SchemaGenerator) -> (&'static str, Valu
 
 /// The id of an operation: `getModulesModuleWhy`.
 fn id(operation: &Operation) -> String {
-    let parts = operation.path.split(['/', '-', '.']).map(|part| part.trim_matches(['{', '}']));
+    let parts = operation.path.split(['/', '-', '.']).map(|part| part.trim_matches(['{', '*', '}']));
     parts.fold(operation.method.to_owned(), |mut id, part| {
         let mut letters = part.chars();
         id.extend(letters.next().into_iter().flat_map(char::to_uppercase));
@@ -129,7 +130,9 @@ fn id(operation: &Operation) -> String {
 
 /// The names in braces.
 fn names(path: &'static str) -> impl Iterator<Item = &'static str> {
-    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+    path.split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| name.trim_start_matches('*'))
 }
 
 fn in_path(name: &str) -> Value {

@@ -8,11 +8,12 @@ use bellwether_core::permission::COMMANDS_NEED;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::{
-    Handle, accounts, components, events, live, measurements, modules, notifications, openapi, pictures,
-    status,
+    Handle, accounts, components, events, farm, live, measurements, modules, notifications, openapi,
+    pictures, status,
 };
 use crate::guard::needs;
 use bellwether_api as wire;
+use bellwether_api::farm as farm_wire;
 use bellwether_api::shapes;
 
 /// One operation of the API.
@@ -49,6 +50,8 @@ pub(super) enum Answer {
     Nothing,
     /// 200, with a stream of lines or events.
     Stream(&'static str),
+    /// The response of another node.
+    Whatever,
 }
 
 fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
@@ -128,6 +131,8 @@ pub(super) fn all() -> Vec<Operation> {
     all.extend(of_modules());
     all.extend(commands());
     all.extend(management());
+    all.extend(of_the_farm());
+    all.extend(of_other_nodes());
     all
 }
 
@@ -373,5 +378,101 @@ fn management() -> Vec<Operation> {
         )
         .body(of::<accounts::NewSignIn>)
         .may_answer(&[400, 404, 413, 415]),
+    ]
+}
+
+fn of_the_farm() -> Vec<Operation> {
+    use Answer::{Created, Json, Nothing};
+    let change = Operation::change;
+    vec![
+        Operation::get(
+            "/farm",
+            "All nodes of the farm, as this node sees them",
+            Json(of::<farm_wire::FarmStatus>),
+            || get(farm::handlers::status),
+        )
+        .query(of::<farm::handlers::FarmQuery>)
+        .may_answer(&[400, 503]),
+        change(
+            "post",
+            "/farm/init",
+            Role::Admin,
+            "Make this node the first node of a new farm",
+            Json(of::<farm_wire::FarmStatus>),
+            || post(farm::handlers::init),
+        )
+        .may_answer(&[409, 503]),
+        change(
+            "post",
+            "/farm/invitations",
+            Role::Admin,
+            "Make a line with which one more node can join; valid once, for an hour",
+            Created(Some(of::<farm_wire::InvitationAnswer>)),
+            || post(farm::handlers::invite),
+        )
+        .may_answer(&[409, 503]),
+        change(
+            "post",
+            "/farm/join",
+            Role::Admin,
+            "Join the farm of an invitation; a join that fails leaves nothing behind",
+            Json(of::<farm_wire::FarmStatus>),
+            || post(farm::handlers::join),
+        )
+        .body(of::<farm_wire::JoinRequest>)
+        .may_answer(&[400, 404, 409, 413, 415, 503]),
+        change(
+            "delete",
+            "/farm/nodes/{name}",
+            Role::Admin,
+            "Remove another node, whether or not it is reachable",
+            Nothing,
+            || delete(farm::handlers::remove),
+        )
+        .may_answer(&[404, 409, 503]),
+        change("post", "/farm/leave", Role::Admin, "Remove this node from its farm", Nothing, || {
+            post(farm::handlers::leave)
+        })
+        .may_answer(&[409, 503]),
+        change(
+            "post",
+            "/farm/authority-key",
+            Role::Admin,
+            "The key of the farm's certificate authority, for a backup; only on the local socket",
+            Json(of::<farm_wire::AuthorityKey>),
+            || post(farm::handlers::authority_key),
+        )
+        .may_answer(&[409, 503]),
+        change(
+            "put",
+            "/farm/authority-key",
+            Role::Admin,
+            "Restore the key of the farm's certificate authority on this node; only on the local socket",
+            Nothing,
+            || put(farm::handlers::restore_authority_key),
+        )
+        .body(of::<farm_wire::AuthorityKey>)
+        .may_answer(&[400, 409, 413, 415, 503]),
+    ]
+}
+
+/// Requests to other nodes. The node that is asked checks the role for its operation.
+fn of_other_nodes() -> Vec<Operation> {
+    let through = |method, route| Operation {
+        method,
+        path: "/nodes/{name}/{*rest}",
+        role: Some(Role::Monitor),
+        summary: "The operation `/{rest}` of the node `{name}`, with the caller's name and role. `{rest}` is any path of this API except `/nodes/…`; that node checks the role",
+        query: None,
+        body: None,
+        answer: Answer::Whatever,
+        problems: &[404, 413, 503],
+        route,
+    };
+    vec![
+        through("get", || get(farm::nodes::ask)),
+        through("post", || post(farm::nodes::ask)),
+        through("put", || put(farm::nodes::ask)),
+        through("delete", || delete(farm::nodes::ask)),
     ]
 }

@@ -18,7 +18,7 @@ use bellwether_api::NodeStatus;
 const PART: u32 = 10;
 
 pub(super) async fn now(State(daemon): State<Handle>) -> Json<NodeStatus> {
-    Json(look(&*daemon))
+    Json(node_status(&*daemon))
 }
 
 /// The status now, and again after each change. A slow reader misses pictures
@@ -56,11 +56,12 @@ pub(super) async fn stream(State(daemon): State<Handle>, Extension(caller): Exte
 /// The status as a line, and when the next one may follow: what takes long to tell is told less often.
 fn told(daemon: &dyn Daemon) -> (String, Instant) {
     let begun = Instant::now();
-    let text = line(&look(daemon));
+    let text = line(&node_status(daemon));
     (text, begun + begun.elapsed() * PART)
 }
 
-fn look(daemon: &dyn Daemon) -> NodeStatus {
+/// The status of this node.
+pub fn node_status(daemon: &dyn Daemon) -> NodeStatus {
     let snapshot: Arc<_> = daemon.snapshot();
     let status = NodeStatus::new(&snapshot, daemon.components(), daemon.problems(), daemon.clock());
     NodeStatus {

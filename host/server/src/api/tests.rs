@@ -23,7 +23,9 @@ use bellwether_core::chart::ChartSeries;
 use bellwether_core::reload::Waiting;
 use bellwether_os::{socket, user};
 
-struct FakeDaemon {
+pub(crate) struct FakeDaemon {
+    node: NodeName,
+    farm: Option<Box<dyn Farm>>,
     access: Access,
     clock: Clock,
     generations: watch::Sender<u64>,
@@ -33,9 +35,16 @@ struct FakeDaemon {
 
 impl FakeDaemon {
     fn new() -> Arc<Self> {
+        Self::node("n1", None)
+    }
+
+    /// With this name, and this part in a farm.
+    pub(crate) fn node(name: &str, farm: Option<Box<dyn Farm>>) -> Arc<Self> {
         let clock = Clock::start();
         let nowhere = std::path::Path::new("/nonexistent");
         Arc::new(Self {
+            node: NodeName::new(name).unwrap(),
+            farm,
             access: Access::open(nowhere, clock, tokio::sync::mpsc::channel(1).0).0,
             clock,
             generations: watch::Sender::new(1),
@@ -60,6 +69,10 @@ impl FakeDaemon {
 }
 
 impl Daemon for FakeDaemon {
+    fn farm(&self) -> Option<&dyn Farm> {
+        self.farm.as_deref()
+    }
+
     fn preview(&self, _: ModuleName, _: Occasion) -> BoxFuture<'_, Result<Plan, PlanError>> {
         std::future::ready(Err("no script".to_owned().into())).boxed()
     }
@@ -108,7 +121,7 @@ impl Daemon for FakeDaemon {
             ..ModuleView::empty(ModuleName::new("web").unwrap(), StateName::Up)
         };
         let generation = *self.generations.borrow();
-        let (node, modules) = (NodeName::new("n1").unwrap(), vec![Arc::new(module)]);
+        let (node, modules) = (self.node.clone(), vec![Arc::new(module)]);
         Arc::new(Snapshot { generation, node, at, modules, readmit_until: None, looking: Vec::new() })
     }
 

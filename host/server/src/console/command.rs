@@ -15,19 +15,25 @@ use bellwether_core::plan::Occasion;
 use bellwether_core::snapshot::ModuleView;
 use serde::Deserialize;
 
-use super::farm::capitalised;
 use super::frame::{Frame, Page};
 use super::look::Look;
 use super::missing::not_there;
+use super::node::capitalised;
 use super::outcome::{Outcome, told};
 use super::{Handle, filters, html};
 use crate::api::{COMMAND_WITHIN, Caller};
+
+pub(super) mod there;
 
 #[derive(Debug, Template)]
 #[template(path = "confirm.html")]
 struct ConfirmPage {
     frame: Frame,
     module: String,
+    /// The address of the module's page.
+    base: String,
+    /// The same on the command line, after `bellwether`.
+    arguments: String,
     word: &'static str,
     title: String,
     look: Look,
@@ -91,6 +97,8 @@ pub(super) async fn ask(
         seen: snapshot.generation,
         longest: MAX_REASON,
         lasts: LASTS.iter().filter(|_| command == Command::Suspend).map(|(word, _)| *word).collect(),
+        base: format!("/modules/{name}"),
+        arguments: format!("{command} {name}"),
         module: name,
         frame,
     };
@@ -136,7 +144,8 @@ pub(super) async fn give(
         // The module's page shows the command and its outcome at the top.
         CommandOutcome::Accepted(_) | CommandOutcome::AlreadySo(_) => Redirect::to(&back.0).into_response(),
         CommandOutcome::Denied(DeniedReason::Unconfirmed) => {
-            let why = format!("No other node serves {name}: type its name to {command} it nevertheless.");
+            let why =
+                format!("This node would stop serving {name}: type its name to {command} it nevertheless.");
             told(&daemon, caller, StatusCode::CONFLICT, Outcome::no(why).again(again), back)
         }
         CommandOutcome::Denied(why) => {
@@ -181,18 +190,23 @@ async fn plan(
     module: &ModuleView,
     command: Command,
 ) -> Option<Result<(String, Vec<String>), String>> {
-    let occasion = match command {
-        Command::Start => Occasion::Start,
-        Command::Stop => Occasion::Stop,
-        Command::Restart => Occasion::Restart,
-        Command::Suspend | Command::Resume | Command::Reset | Command::Confirm => return None,
-    };
+    let occasion = occasion(command)?;
     let asked = daemon.preview(module.name.clone(), occasion).await;
     Some(
         asked
             .map_err(|why| why.to_string())
             .map(|plan| (plan.summary, plan.steps.iter().map(|step| step.action.to_string()).collect())),
     )
+}
+
+/// What the restart script is asked for; `None` for commands that need no plan.
+fn occasion(command: Command) -> Option<Occasion> {
+    match command {
+        Command::Start => Some(Occasion::Start),
+        Command::Stop => Some(Occasion::Stop),
+        Command::Restart => Some(Occasion::Restart),
+        Command::Suspend | Command::Resume | Command::Reset | Command::Confirm => None,
+    }
 }
 
 fn nothing(name: &str, word: &str) -> String {

@@ -1,243 +1,197 @@
-//! The overview of all modules, worst first.
+//! The overview of the farm, worst first: nodes across and modules down, or one row for each node if there are many.
+
+use std::time::Duration;
 
 use askama::Template;
-use axum::extract::{Extension, State};
+use axum::extract::{Extension, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use bellwether_core::attention::{Attention, spent};
-use bellwether_core::moment::{Moment, plain};
-use bellwether_core::permission::{COMMANDS_NEED, Permission};
-use bellwether_core::snapshot::ModuleView;
-use bellwether_core::verdict::Verdict;
-use bellwether_core::why::next_step;
+use bellwether_api::farm::{FarmNode, FarmStatus, Hearing, Urgency};
+use bellwether_core::access::Role;
+use bellwether_core::attention::Attention;
+use bellwether_core::id::NodeName;
+use serde::Deserialize;
 
-use super::frame::{Frame, Page, Time, Times};
+use self::contact::Contact;
+use self::matrix::{Kind, Matrix};
+use self::rows::{ModuleTally, Zone};
+use self::search::Search;
+use super::frame::{Frame, Others, Page, Time, Times};
 use super::look::Look;
-use super::{Handle, encoded, filters, html};
+use super::{Handle, filters, html, node};
 use crate::api::Caller;
-use crate::api::status::{counts, never_loaded};
 
-use self::lately::{Lately, Recent};
+pub(super) use self::matrix::{look as look_of_module, tone as tone_of_module};
 
-mod lately;
+mod contact;
+mod matrix;
+pub(super) mod membership;
+mod rows;
+mod search;
+#[cfg(test)]
+mod tests;
+
+/// How long a page waits for the status of other nodes.
+const WITHIN: Duration = Duration::from_millis(500);
+/// This many nodes fit beside each other.
+const MAX_COLUMNS: usize = 6;
 
 #[derive(Debug, Template)]
 #[template(path = "farm.html")]
 struct FarmPage {
     frame: Frame,
+    overview: Overview,
+}
+
+/// Everything on the page.
+#[derive(Debug)]
+struct Overview {
     headline: String,
     look: Look,
     tallies: Vec<Tally>,
     problems: Vec<String>,
-    rows: Vec<ModuleRow>,
+    /// Nodes without contact.
+    lost: Vec<LostNode>,
+    /// What is searched for.
+    search: String,
+    /// The number of nodes and of modules that are found, if something is searched for.
+    found: Option<String>,
+    arrangement: Arrangement,
+    contact: Contact,
+    /// Whether the user may invite and remove nodes.
+    may_manage: bool,
 }
 
-/// The number of modules in each state.
+#[derive(Debug)]
+enum Arrangement {
+    /// Nodes across, modules down.
+    Matrix(Matrix),
+    /// A row for each node.
+    Rows { zones: Vec<Zone>, modules: Vec<ModuleTally>, quiet: Vec<ModuleTally> },
+}
+
+/// The number of nodes in each state.
 #[derive(Debug)]
 struct Tally {
     count: usize,
-    words: &'static str,
     look: Look,
 }
 
-/// One module on this node.
+/// A node without contact: what is known, and what to do.
 #[derive(Debug)]
-struct ModuleRow {
+struct LostNode {
     name: String,
-    /// The page of the module; for one without an active version, that of its file.
-    href: String,
     look: Look,
-    /// The style of the cell: a held module stays conspicuous even if it is healthy.
-    tone: &'static str,
-    suspended: bool,
-    spent: bool,
     since: Option<Time>,
-    reason: String,
-    /// What happens automatically or can be done; empty if nothing is needed.
-    next: String,
-    command: Option<String>,
-    /// The button for the next step, if it is a command.
-    button: Option<QuickButton>,
-    answer: Look,
-    checkers: Vec<CheckerTally>,
-    restarts: Option<String>,
-    lately: Lately,
-    due: Option<Time>,
-    step: Option<String>,
+    /// The nodes that are in contact with it: `node-2, node-3`.
+    heard_by: String,
+    explanation: String,
 }
 
-#[derive(Debug)]
-struct CheckerTally {
-    count: usize,
-    look: Look,
-}
-
-#[derive(Debug)]
-struct QuickButton {
-    word: String,
-    href: String,
-    /// Why it is disabled, for this user or at present.
-    idle: Option<String>,
+#[derive(Debug, Deserialize)]
+pub(super) struct Asked {
+    /// A part of the name of a node, a zone or a module.
+    #[serde(default)]
+    q: String,
 }
 
 /// The handler of `GET /`.
-pub(super) async fn page(State(daemon): State<Handle>, Extension(caller): Extension<Caller>) -> Response {
-    let snapshot = daemon.snapshot();
-    let times = Times::new(daemon.clock());
-    let now = daemon.clock().now();
-    let recent = Recent::read(&daemon, &times).await;
-    let mut modules: Vec<&ModuleView> = snapshot.modules.iter().map(AsRef::as_ref).collect();
-    modules.sort_by_key(|module| (Attention::of(module), module.shown_since()));
-    let mut rows: Vec<ModuleRow> = modules
-        .iter()
-        .map(|module| ModuleRow {
-            lately: recent.of(module.name.as_str()),
-            ..ModuleRow::new(module, &caller, &times, now)
-        })
-        .collect();
-    // Modules that are not monitored come after those that are known to be down.
-    let down = modules.iter().filter(|module| Attention::of(module) == Attention::Down).count();
-    let not_in_force = daemon.not_in_force();
-    let missing: Vec<ModuleRow> = not_in_force
-        .iter()
-        .filter_map(|(file, why)| {
-            Some(ModuleRow::never_loaded(never_loaded(file, &snapshot)?, file, why, &recent))
-        })
-        .collect();
-    let never = missing.len();
-    rows.splice(down..down, missing);
-    let headline = counts(&*daemon, &snapshot).headline();
-    let page = FarmPage {
-        headline: headline.sentence,
-        look: overall(headline.worst),
-        tallies: tallies(&modules, never),
-        problems: daemon.problems(),
-        rows,
-        frame: Frame::new(&daemon, caller, Page::Farm, "Node"),
+pub(super) async fn page(
+    State(daemon): State<Handle>,
+    Extension(caller): Extension<Caller>,
+    Query(Asked { q }): Query<Asked>,
+) -> Response {
+    let Some(farm) = daemon.farm().filter(|farm| farm.size() > 1) else {
+        return node::page(daemon, caller).await;
     };
-    html(StatusCode::OK, &page)
+    let status = farm.status(WITHIN).await;
+    let may_manage = caller.role.may(Role::Admin);
+    let overview = Overview::new(&status, &q, &Times::new(daemon.clock()), may_manage);
+    let mut frame = Frame::new(&daemon, caller, Page::Overview, "Farm");
+    frame.others = Others::Here;
+    html(StatusCode::OK, &FarmPage { frame, overview })
 }
 
-fn overall(worst: Attention) -> Look {
+impl Overview {
+    fn new(farm: &FarmStatus, q: &str, times: &Times, may_manage: bool) -> Self {
+        let search = Search::new(q, farm);
+        let nodes = farm.worst_first();
+        let shown: Vec<&FarmNode> = nodes.iter().copied().filter(|node| search.wants_node(node)).collect();
+        let arrangement = if farm.nodes.len() <= MAX_COLUMNS {
+            Arrangement::Matrix(Matrix::new(&shown, &search, times))
+        } else {
+            let (modules, quiet) = rows::modules(&shown, &search);
+            Arrangement::Rows { zones: rows::zones(&shown, &search, times), modules, quiet }
+        };
+        let worst = nodes.first().map_or(Urgency::Known(Attention::Well), |node| node.urgency());
+        Self {
+            headline: farm.headline.clone(),
+            look: of_farm(worst),
+            tallies: tallies(&nodes),
+            problems: farm.problems.clone(),
+            lost: shown
+                .iter()
+                .filter(|node| !node.hearing.is_current())
+                .map(|node| lost(node, times))
+                .collect(),
+            found: search.found(shown.len()),
+            search: q.trim().to_owned(),
+            arrangement,
+            contact: Contact::new(farm, times),
+            may_manage,
+        }
+    }
+}
+
+/// The look of a node, from its contact and its modules. What was known before a loss of contact does not count.
+pub(super) fn of_node(node: &FarmNode) -> Look {
+    match node.hearing {
+        Hearing::Unknown => Look { glyph: "undecided", word: "unknown", tone: "bad" },
+        Hearing::Never => Look { glyph: "undecided", word: "no contact yet", tone: "bad" },
+        Hearing::CannotAuthenticate => Look { glyph: "out", word: "cannot authenticate", tone: "bad" },
+        Hearing::This | Hearing::Heard => match node.urgency() {
+            Urgency::Known(worst) => node::overall(worst),
+            Urgency::NoContact | Urgency::NoReport => {
+                Look { glyph: "undecided", word: "no report yet", tone: "idle" }
+            }
+        },
+    }
+}
+
+fn of_farm(worst: Urgency) -> Look {
     match worst {
-        Attention::Down => Look { glyph: "failed", word: "down", tone: "bad" },
-        Attention::Moving => Look { glyph: "restarting", word: "in transition", tone: "move" },
-        Attention::Held => Look { glyph: "suspended", word: "held", tone: "held" },
-        Attention::Warned => Look { glyph: "warned", word: "warned", tone: "warn" },
-        Attention::Well => Look { glyph: "ready", word: "healthy", tone: "ok" },
+        Urgency::NoContact => Look { glyph: "undecided", word: "unknown", tone: "bad" },
+        Urgency::Known(worst) => node::overall(worst),
+        Urgency::NoReport => node::overall(Attention::Well),
     }
 }
 
-fn tallies(modules: &[&ModuleView], never_loaded: usize) -> Vec<Tally> {
-    let count = |attention| modules.iter().filter(|module| Attention::of(module) == attention).count();
-    let never = Tally { count: never_loaded, words: "without an active version", look: Look::never_loaded() };
-    let mut tallies: Vec<Tally> = Attention::ALL
-        .into_iter()
-        .map(|attention| {
-            let (words, glyph, tone) = match attention {
-                Attention::Down => ("down", "failed", "bad"),
-                Attention::Moving => ("in transition", "restarting", "move"),
-                Attention::Held => ("suspended or stopped", "suspended", "held"),
-                Attention::Warned => ("ready, with a warning", "warned", "warn"),
-                Attention::Well => ("ready", "ready", "ok"),
-            };
-            Tally { count: count(attention), words, look: Look { glyph, word: words, tone } }
-        })
-        .collect();
-    tallies.insert(1, never);
-    tallies.retain(|tally| tally.count > 0);
-    tallies
-}
-
-impl ModuleRow {
-    fn new(module: &ModuleView, caller: &Caller, times: &Times, now: Moment) -> Self {
-        let next = next_step(module, now);
-        let within = plain(module.restarts_within);
-        Self {
-            name: module.name.to_string(),
-            href: format!("/modules/{}", module.name),
-            tone: if Attention::of(module) == Attention::Held { "held" } else { Look::module(module).tone },
-            look: Look::module(module),
-            suspended: module.desired.suspended,
-            spent: spent(module),
-            since: Some(times.of(module.shown_since())),
-            reason: module.reason.clone(),
-            next: if next.sentence == "Nothing to do." { String::new() } else { next.sentence },
-            button: next.command.as_deref().and_then(|command| button(module, command, caller)),
-            command: next.command,
-            answer: quiet(module, Look::answer(module.ready)),
-            checkers: checkers(module),
-            restarts: Some(format!("{} of {} in {within}", module.restarts, module.restarts_allowed)),
-            lately: Lately::default(),
-            due: module.next.filter(|due| *due != Moment::NEVER).map(|due| times.of(due)),
-            step: module.plan.as_ref().and_then(|plan| plan.steps.get(plan.step).cloned()),
-        }
-    }
-
-    /// A module's file without an active version.
-    fn never_loaded(name: &str, file: &str, why: &str, recent: &Recent) -> Self {
-        Self {
-            name: name.to_owned(),
-            href: format!("/configuration?file={}#wrong", encoded(file)),
-            look: Look::never_loaded(),
-            tone: "bad",
-            suspended: false,
-            spent: false,
-            since: recent.refused(file),
-            reason: why.to_owned(),
-            next:
-                "No version of this file is active: the application is not monitored. A corrected file takes \
-                   effect automatically."
-                    .to_owned(),
-            command: None,
-            button: None,
-            answer: Look::answer(false),
-            checkers: Vec::new(),
-            restarts: None,
-            lately: recent.of(name),
-            due: None,
-            step: None,
-        }
-    }
-}
-
-/// The button for the next step. `command` is in the form of the command line: `start web`.
-fn button(module: &ModuleView, command: &str, caller: &Caller) -> Option<QuickButton> {
-    let word = command.split(' ').next()?;
-    let command = word.parse().ok()?;
-    let idle = match Permission::shown(command, caller.role, module) {
-        Permission::Forbidden => Some(format!("needs the role {COMMANDS_NEED}")),
-        Permission::Idle(why) => Some(why),
-        Permission::Granted | Permission::Unconfirmed | Permission::Moved(_) => None,
-    };
-    Some(QuickButton { word: capitalised(word), href: format!("/modules/{}/{word}", module.name), idle })
-}
-
-/// Capitalises a word: `start` becomes `Start`.
-pub(super) fn capitalised(word: &str) -> String {
-    let mut letters = word.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
-/// A module that should not run raises no alarm when it does not run.
-fn quiet(module: &ModuleView, look: Look) -> Look {
-    if module.desired.started || look.tone == "ok" { look } else { Look { tone: "idle", ..look } }
-}
-
-fn checkers(module: &ModuleView) -> Vec<CheckerTally> {
-    let mut tallies: Vec<CheckerTally> = Vec::new();
-    let mut views: Vec<_> = module.checkers.iter().collect();
-    views.sort_by_key(|checker| match checker.verdict {
-        _ if !checker.watched => 3,
-        Verdict::Down => 0,
-        Verdict::Undecided => 1,
-        Verdict::Up => 2,
-    });
-    for look in views.into_iter().map(|checker| quiet(module, Look::verdict(checker))) {
+fn tallies(nodes: &[&FarmNode]) -> Vec<Tally> {
+    let mut tallies: Vec<Tally> = Vec::new();
+    for look in nodes.iter().map(|node| of_node(node)) {
         match tallies.iter_mut().find(|tally| tally.look == look) {
             Some(tally) => tally.count += 1,
-            None => tallies.push(CheckerTally { count: 1, look }),
+            None => tallies.push(Tally { count: 1, look }),
         }
     }
     tallies
+}
+
+fn lost(node: &FarmNode, times: &Times) -> LostNode {
+    LostNode {
+        name: node.name.to_string(),
+        look: of_node(node),
+        since: node.since.clone().map(|since| times.told(since)),
+        heard_by: heard_by(node),
+        explanation: node.explanation.clone(),
+    }
+}
+
+/// The nodes that are in contact with it, the first ones by name.
+fn heard_by(node: &FarmNode) -> String {
+    const LISTED: usize = 3;
+    let listed: Vec<&str> = node.heard_by.iter().take(LISTED).map(NodeName::as_str).collect();
+    let more = node.heard_by.len().saturating_sub(LISTED);
+    let and = if more > 0 { format!(" and {more} more") } else { String::new() };
+    listed.join(", ") + &and
 }

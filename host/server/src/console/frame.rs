@@ -30,6 +30,8 @@ pub(super) struct Frame {
     pub(super) live: bool,
     /// The module that it is about, if it is about one: changes of other modules do not concern it.
     pub(super) about: Option<String>,
+    /// Whether there are other nodes, and whether the page shows them.
+    pub(super) others: Others,
     /// The number of modules that are down, or were never loaded.
     pub(super) down: usize,
     /// The version of the daemon.
@@ -55,8 +57,8 @@ impl Bare {
 /// The entries of the navigation bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Page {
-    /// The overview of all modules.
-    Farm,
+    /// The overview of all nodes, or of the only one.
+    Overview,
     /// The records of the journal.
     Events,
     /// Checkers and restart scripts.
@@ -67,6 +69,17 @@ pub(super) enum Page {
     Users,
     /// A page without an entry.
     Elsewhere,
+}
+
+/// Other nodes of the farm, as far as a page is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Others {
+    /// There are none.
+    None,
+    /// Other pages show them.
+    Elsewhere,
+    /// This page shows them.
+    Here,
 }
 
 /// One entry of the navigation bar.
@@ -95,6 +108,10 @@ impl Frame {
             person: Some(caller),
             live: true,
             about: None,
+            others: match daemon.farm() {
+                Some(farm) if farm.size() > 1 => Others::Elsewhere,
+                _ => Others::None,
+            },
             down,
             version: env!("CARGO_PKG_VERSION"),
             assets: assets::version(),
@@ -102,11 +119,38 @@ impl Frame {
         }
     }
 
+    /// A frame for tests of pages.
+    #[cfg(test)]
+    pub(super) fn sample() -> Self {
+        let clock = Clock::start();
+        Self {
+            title: "Farm".to_owned(),
+            node: "node-001".to_owned(),
+            generation: 1,
+            at: Times::new(clock).of(clock.now()),
+            stalled: false,
+            person: None,
+            signed_in: false,
+            live: true,
+            about: None,
+            others: Others::Here,
+            down: 0,
+            version: "0",
+            assets: "0",
+            here: Page::Overview,
+        }
+    }
+
+    /// Whether the page is also updated when another node changes.
+    pub(super) fn shows_others(&self) -> bool {
+        self.others == Others::Here
+    }
+
     /// The entries of the navigation bar.
     pub(super) fn pages(&self) -> Vec<Entry> {
         let entry = |word, href, page| Entry { word, href, here: self.here == page };
         let mut pages = vec![
-            entry("Node", "/", Page::Farm),
+            entry(if self.others == Others::None { "Node" } else { "Farm" }, "/", Page::Overview),
             entry("Events", "/events", Page::Events),
             entry("Components", "/components", Page::Components),
             entry("Configuration", "/configuration", Page::Configuration),

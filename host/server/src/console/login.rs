@@ -106,7 +106,7 @@ pub(super) async fn sign_in(
 
 /// The error as a sentence: `The name or the password is wrong.`
 fn sentence(refusal: &Refusal) -> String {
-    format!("{}.", super::farm::capitalised(&refusal.to_string()))
+    format!("{}.", super::node::capitalised(&refusal.to_string()))
 }
 
 /// `GET /login/CODE`: the user that it would sign in.

@@ -1,5 +1,6 @@
 //! The look of a state: a shape, a word and a tone, each of which is sufficient by itself.
 
+use bellwether_api::CheckerStatus;
 use bellwether_core::observation::Status;
 use bellwether_core::snapshot::{CheckerView, ModuleView};
 use bellwether_core::state::{StateLook, StateName, StateTone};
@@ -60,10 +61,19 @@ impl Look {
         }
     }
 
+    /// The look of the verdict of another node's checker.
+    pub(super) fn checker(checker: &CheckerStatus) -> Self {
+        Self::of_verdict(checker.verdict, checker.watched)
+    }
+
     /// The look of a checker's verdict.
     pub(super) fn verdict(checker: &CheckerView) -> Self {
-        match checker.verdict {
-            _ if !checker.watched => look("unwatched", "not monitored", "idle"),
+        Self::of_verdict(checker.verdict, checker.watched)
+    }
+
+    fn of_verdict(verdict: Verdict, watched: bool) -> Self {
+        match verdict {
+            _ if !watched => look("unwatched", "not monitored", "idle"),
             Verdict::Up => look("up", "up", "ok"),
             Verdict::Down => look("down", "down", "bad"),
             Verdict::Undecided => look("undecided", "undecided", "warn"),

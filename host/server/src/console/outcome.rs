@@ -17,10 +17,20 @@ struct OutcomePage {
     detail: String,
     look: Look,
     /// To be copied by the user; shown once.
-    secret: Option<String>,
+    secret: Option<Copied>,
     back: String,
     back_word: String,
     again: Option<String>,
+}
+
+/// A text to be copied.
+#[derive(Debug)]
+struct Copied {
+    /// Whether only a program may read it.
+    secret: bool,
+    /// What it is.
+    label: &'static str,
+    text: String,
 }
 
 /// The outcome of an action.
@@ -29,7 +39,7 @@ pub(super) struct Outcome {
     title: &'static str,
     detail: String,
     look: Look,
-    secret: Option<String>,
+    secret: Option<Copied>,
     again: Option<String>,
 }
 
@@ -55,7 +65,12 @@ impl Outcome {
 
     /// Sets a secret that is shown once.
     pub(super) fn secret(self, secret: String) -> Self {
-        Self { secret: Some(secret), ..self }
+        Self { secret: Some(Copied { secret: true, label: "The token", text: secret }), ..self }
+    }
+
+    /// Sets a text that is shown once, and is to be copied.
+    pub(super) fn copied(self, label: &'static str, text: String) -> Self {
+        Self { secret: Some(Copied { secret: false, label, text }), ..self }
     }
 }
 

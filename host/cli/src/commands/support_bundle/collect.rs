@@ -172,7 +172,7 @@ async fn of_daemon(client: &Client, status: Value, collected: &mut Collected) {
         for name in nodes.filter_map(|node| node.get("name")?.as_str()) {
             collected.know(Kind::Node, name);
         }
-        collected.add("farm.json", "the other nodes, as this one sees them", Content::Document(farm));
+        collected.add("farm.json", "all nodes, as this one sees them", Content::Document(farm));
     }
     for module in parsed.iter().flat_map(|status| &status.modules).filter(|module| !module.ready) {
         let path = format!("why/{}.json", module.name);

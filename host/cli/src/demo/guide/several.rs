@@ -34,33 +34,39 @@ impl Shown<'_> {
     }
 }
 
+/// All nodes, and what is in front of them.
+pub(in crate::demo) struct ShownFarm<'a> {
+    pub(in crate::demo) nodes: &'a [Shown<'a>],
+    /// The address of the load balancer.
+    pub(in crate::demo) traffic: SocketAddr,
+    /// Whether the nodes form a farm, so that each shows all of them.
+    pub(in crate::demo) joined: bool,
+    /// Whether everything is removed at the end.
+    pub(in crate::demo) temporary: bool,
+}
+
 /// Prints every address as a full URL, the first node's console first, and things to try.
 pub(in crate::demo) fn print_farm(
-    nodes: &[Shown<'_>],
-    traffic: SocketAddr,
+    farm: &ShownFarm<'_>,
     visitor: Option<&Visitor>,
-    temporary: bool,
     output: &mut Output,
 ) -> io::Result<()> {
     let program = own_name();
-    for node in nodes {
+    for node in farm.nodes {
         for problem in &node.status.problems {
             writeln!(output, "{} {}: {problem}", output.paint(Tone::Bad, "✗ refused:"), node.name)?;
         }
     }
-    if let Some(first) = nodes.first() {
+    if let Some(first) = farm.nodes.first() {
         print_console(first.ready, visitor, &first.command(&program, "console"), output)?;
     }
-    for node in nodes {
+    for node in farm.nodes {
         print_node(node, output)?;
     }
-    let asks = output.paint(
-        Tone::Quiet,
-        "# the demo's load balancer: it asks the health addresses once a second, and sends requests to nodes that say 200",
-    );
-    writeln!(output, "\n  {asks}\n  traffic http://{traffic}/")?;
-    print_commands(&trials(nodes, traffic, &program), output)?;
-    let end = if temporary { " and removes everything" } else { "" };
+    let asks = "# the demo's load balancer: asks each health address once a second, and sends requests to nodes that say 200";
+    writeln!(output, "\n  {}\n  traffic http://{}/", output.paint(Tone::Quiet, asks), farm.traffic)?;
+    print_commands(&trials(farm, &program), output)?;
+    let end = if farm.temporary { " and removes everything" } else { "" };
     writeln!(output, "\nWhenever traffic moves, a line is printed here.")?;
     writeln!(output, "Ctrl-C ends the demo, stops all nodes and their applications{end}.")?;
     output.flush()
@@ -80,7 +86,8 @@ fn print_node(node: &Shown<'_>, output: &mut Output) -> io::Result<()> {
 }
 
 /// Things to try: on the first node, while others take over.
-fn trials(nodes: &[Shown<'_>], traffic: SocketAddr, program: &str) -> Vec<(&'static str, String)> {
+fn trials(farm: &ShownFarm<'_>, program: &str) -> Vec<(&'static str, String)> {
+    let ShownFarm { nodes, traffic, joined, .. } = farm;
     let mut trials = vec![(
         "watch which node answers",
         format!("while sleep 0.5; do curl -s http://{traffic}/node; done"),
@@ -100,8 +107,14 @@ fn trials(nodes: &[Shown<'_>], traffic: SocketAddr, program: &str) -> Vec<(&'sta
     trials.push(("full status, with the current PID", first.command(program, "status web")));
     trials.push(("drain the node, then stop its application", first.command(program, "stop web")));
     trials.push(("start it again", first.command(program, "start web")));
-    if let Some(second) = nodes.get(1) {
-        trials.push(("the same for the second node", second.command(program, "status web")));
+    match nodes.get(1) {
+        Some(second) if *joined => {
+            trials.push(("all nodes, as each of them sees them", first.command(program, "farm status")));
+            let other = format!("status web --node {}", second.name);
+            trials.push(("another node, through the first", first.command(program, &other)));
+        }
+        Some(second) => trials.push(("another node", second.command(program, "status web"))),
+        None => {}
     }
     trials
 }

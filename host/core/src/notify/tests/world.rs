@@ -9,7 +9,7 @@ use crate::moment::Moment;
 use crate::notify::{Action, Event, Notification, Notifier, Policy, State, Topic};
 use crate::observation::Status;
 use crate::plan::Incident;
-use crate::record::{Record, RecordKind};
+use crate::record::{FarmEvent, Record, RecordKind};
 use crate::state::StateName;
 use crate::verdict::Verdict;
 
@@ -60,6 +60,15 @@ pub(super) fn state(from: StateName, to: StateName) -> RecordKind {
 pub(super) fn does_not_start(wait: &str) -> RecordKind {
     let decision = format!("{} in {wait} (not counted)", crate::record::KEEP_TRYING);
     RecordKind::Decision { decision, reason: "exited with 1".to_owned() }
+}
+
+/// A record about another node.
+pub(super) fn farm(event: FarmEvent, peer: &str) -> RecordKind {
+    let message = match event {
+        FarmEvent::NotHeard => format!("{peer} is not heard any more"),
+        _ => format!("{peer}: {}", event.word()),
+    };
+    RecordKind::Farm { event, peer: peer.parse().ok(), message, by: None }
 }
 
 pub(super) fn said(command: Command) -> RecordKind {

@@ -6,7 +6,7 @@ use bellwether_core::consequence::Consequence;
 use bellwether_core::permission::{OTHER_READY_NODES, Permission};
 use bellwether_core::snapshot::ModuleView;
 
-use super::super::farm::capitalised;
+use super::super::node::capitalised;
 
 #[derive(Debug)]
 pub(super) struct CommandButton {

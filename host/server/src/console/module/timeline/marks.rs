@@ -1,6 +1,6 @@
 //! Marks for decisions, plans, commands and reloads.
 
-use bellwether_core::record::RecordKind;
+use bellwether_core::record::{FarmEvent, RecordKind};
 use bellwether_core::state::StateName;
 use bellwether_core::verdict::Verdict;
 
@@ -76,6 +76,9 @@ pub(crate) fn kind_look(kind: &RecordKind) -> Look {
         RecordKind::Quarantine { .. } => look("suspended", "quarantine", "bad"),
         RecordKind::Approval { .. } => look("suspended", "approval", "held"),
         RecordKind::Access { .. } => look("bell", "access", "held"),
+        RecordKind::Farm { event: FarmEvent::NotHeard, .. } => look("undecided", "not heard", "bad"),
+        RecordKind::Farm { event: FarmEvent::Expires, .. } => look("warned", "expires", "warn"),
+        RecordKind::Farm { .. } => look("bell", "farm", "held"),
         RecordKind::Daemon { .. } => look("stopped", "daemon", "idle"),
         RecordKind::State { to, .. } => Look::state(*to, *to == StateName::Up),
         RecordKind::Verdict { to, .. } => match to {

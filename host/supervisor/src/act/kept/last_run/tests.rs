@@ -28,6 +28,15 @@ async fn is_there(harness: &Harness) {
     until("the child is there", || harness.root.path().join("away").exists()).await;
 }
 
+/// The command and its child have executed their programs, and what the shell started meanwhile has ended.
+async fn both_sleep(harness: &Harness) {
+    until("command and child are asleep", || {
+        let processes = processes_of(harness.root.path());
+        processes.len() == 2 && processes.iter().all(|process| process.comm == "sleep")
+    })
+    .await;
+}
+
 /// The only process there is, once it has executed its program.
 async fn only_one(harness: &Harness) -> Stat {
     let mut only = None;
@@ -72,7 +81,7 @@ async fn while_the_first_process_lives_it_alone_says_what_becomes_of_its_own() {
     let kept = harness.runner().await.kept;
     let (module, name) = (&harness.module, command("keep"));
     kept.start(module, &name, &shell(&format!("trap '' TERM; {AWAY}; exec sleep 601"), true)).await.unwrap();
-    is_there(&harness).await;
+    both_sleep(&harness).await;
     for signal in [Signal::Term, Signal::Usr1] {
         // The process that has left its group ignores the signals as well; but it gets none of them.
         kept.signal(module, &name, signal).await.unwrap();
@@ -172,7 +181,7 @@ async fn a_child_without_an_environment_is_known_by_its_parent() {
     let (module, name) = (&harness.module, command("keep"));
     let script = AWAY.replace("setsid", "env -i /usr/bin/setsid");
     let id = kept.start(module, &name, &shell(&format!("{script}; exec sleep 601"), true)).await.unwrap();
-    is_there(&harness).await;
+    both_sleep(&harness).await;
     assert_eq!(kept.0.outside(&kept.slot(module, &name)).await.unwrap().len(), 1);
     // It was identified while its parent was alive, so it stays identified when the parent has ended.
     let leader = PidFd::open_exact(&id).unwrap().unwrap();

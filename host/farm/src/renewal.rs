@@ -52,7 +52,8 @@ impl Validity {
 pub fn is_due(validity: Validity, node: NodeId, now: i64, failed: Option<i64>) -> bool {
     let life = validity.life();
     let later = life / 24 * i64::from(node.as_bytes()[0]) / 256;
-    let is_time = now >= validity.until.saturating_sub(life / 3).saturating_add(later);
+    // It is not valid yet if it was issued while a clock was wrong.
+    let is_time = now < validity.from || now >= validity.until.saturating_sub(life / 3).saturating_add(later);
     let pause = (life / RETRY_PART).clamp(1, RETRY_AT_MOST);
     is_time && failed.is_none_or(|failed| now < failed || now >= failed.saturating_add(pause))
 }
@@ -77,6 +78,8 @@ mod tests {
     fn a_certificate_of_a_year_is_renewed_at_two_thirds_and_not_by_all_nodes_at_once() {
         let validity = Validity::issued(0, 360 * DAY);
         for (first, day, expected) in [
+            (0, -2, true),
+            (0, -1, false),
             (0, 239, false),
             (0, 240, true),
             (0, 361, true),

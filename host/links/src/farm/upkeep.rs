@@ -125,6 +125,11 @@ impl Farm {
             }
         };
         match self.node.tls.identity().renewed(&certificate, &self.bundle) {
+            Ok(identity) if !identity.validity.includes(now) => {
+                let why = "the new certificate is not valid now by the clock of this node: compare it with the clock \
+                           of the node that has issued it";
+                self.upkeep.renewal_failed = Some((now, why.to_owned()));
+            }
             Ok(identity) => {
                 let until = shown(identity.validity.until);
                 self.keeper.put(CERTIFICATE, certificate.into_bytes());

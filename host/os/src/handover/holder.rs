@@ -141,7 +141,7 @@ impl Holder {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{TcpListener, TcpStream};
+    use std::net::{SocketAddr, TcpListener, TcpStream};
     use std::thread::JoinHandle;
 
     use tempfile::TempDir;
@@ -196,7 +196,20 @@ mod tests {
         drop((daemon, held));
         holder.join().unwrap().unwrap();
         assert!(root.path().exists());
-        assert_eq!(TcpStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        is_refused(address);
+    }
+
+    /// Waits until nothing listens there any more. A child of another test has the socket as well until it has executed
+    /// its program.
+    fn is_refused(address: SocketAddr) {
+        let until = Instant::now() + LONG;
+        loop {
+            match TcpStream::connect(address) {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return,
+                other => assert!(Instant::now() < until, "{other:?}"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     #[test]

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use bellwether_core::moment::plain;
+use bellwether_core::id::NodeName;
+use bellwether_core::moment::{Moment, plain};
 
 use crate::id::NodeId;
 use crate::roster::{Removal, Roster};
@@ -12,6 +13,8 @@ use crate::roster::{Removal, Roster};
 const CLOCKS_WITHIN: i64 = 60_000;
 /// So many nodes hold the key of the authority: one may be lost.
 pub const KEY_HOLDERS: usize = 2;
+/// A node that was given the key says that it holds it by then, or never.
+const KEY_STORED_WITHIN: Duration = Duration::from_mins(1);
 
 /// What a node is to the farm.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +74,27 @@ pub fn may_have_key(roster: &Roster, asker: NodeId) -> bool {
     roster.members().contains_key(&asker) && key_holders(roster) < KEY_HOLDERS
 }
 
+/// Whether one more node may be given the key of the authority: too few members hold it, and the node that was `given` it
+/// last, if any, has said that it holds it or has had the time to.
+pub fn may_give_key(roster: &Roster, given: Option<(NodeId, Moment)>, now: Moment) -> bool {
+    let is_pending = given.is_some_and(|(id, at)| {
+        let holds_none = roster.members().get(&id).is_some_and(|member| !member.holds_ca_key);
+        holds_none && now.since(at) < KEY_STORED_WITHIN
+    });
+    key_holders(roster) + usize::from(is_pending) < KEY_HOLDERS
+}
+
+/// Whether another node may take the place of the member with this name. A node that is running keeps its place: its
+/// name was given to another by mistake. `is_heard` says whether this node hears another.
+pub fn may_be_replaced(
+    roster: &Roster,
+    me: NodeId,
+    name: &NodeName,
+    is_heard: impl Fn(NodeId) -> bool,
+) -> bool {
+    !roster.id_of(name).is_some_and(|id| id == me || is_heard(id))
+}
+
 /// How many members hold the key of the authority.
 pub fn key_holders(roster: &Roster) -> usize {
     roster.members().values().filter(|member| member.holds_ca_key).count()
@@ -78,8 +102,6 @@ pub fn key_holders(roster: &Roster) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use bellwether_core::id::NodeName;
-
     use super::*;
     use crate::id::FarmId;
     use crate::roster::Candidate;
@@ -138,5 +160,30 @@ mod tests {
         roster.update(node(3), |member| member.holds_ca_key = true);
         assert_eq!([1, 4].map(|n| should_hold_key(&roster, node(n), all)), [false, false]);
         assert!(!may_have_key(&roster, node(1)));
+    }
+
+    #[test]
+    fn no_third_node_is_given_the_key_while_the_second_stores_it() {
+        let mut roster = roster(3);
+        let at = |seconds| Moment::default() + Duration::from_secs(seconds);
+        assert!(may_give_key(&roster, None, at(0)));
+        roster.update(node(1), |member| member.holds_ca_key = true);
+        let given = Some((node(2), at(100)));
+        assert_eq!([100, 159, 160].map(|now| may_give_key(&roster, given, at(now))), [false, false, true]);
+        let never_admitted = Some((node(9), at(100)));
+        assert!(may_give_key(&roster, never_admitted, at(100)));
+        roster.update(node(2), |member| member.holds_ca_key = true);
+        assert!(!may_give_key(&roster, given, at(1_000)), "two hold it");
+    }
+
+    #[test]
+    fn a_node_that_runs_keeps_its_place() {
+        let roster = roster(3);
+        let may = |number: u8| {
+            let name = NodeName::new(&format!("node-{number}")).unwrap();
+            may_be_replaced(&roster, node(1), &name, |id| id == node(2))
+        };
+        // Nobody has the last name: the roster says so itself.
+        assert_eq!([1, 2, 3, 4].map(may), [false, false, true, true]);
     }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bellwether_core::moment::plain;
-use bellwether_farm::membership::Hearing;
 use bellwether_links::{NodePicture, Picture};
 use bellwether_os::clock::timestamp;
 use jiff::Timestamp;
@@ -97,7 +96,7 @@ fn other_version(node: &NodePicture, version: &str) -> Option<String> {
 }
 
 fn wrong_clock(node: &NodePicture, clocks: &Clocks) -> Option<String> {
-    let is_heard = matches!(node.view.hearing, Hearing::Heard { .. });
+    let is_heard = node.view.hearing.is_heard();
     let ahead = clocks.ahead(node.id).filter(|ahead| is_heard && ahead.abs() > TOO_FAR.as_secs_f64())?;
     let word = if ahead > 0.0 { "ahead of" } else { "behind" };
     let offset = plain(Duration::try_from_secs_f64(ahead.abs()).unwrap_or(Duration::MAX));

@@ -122,7 +122,7 @@ impl Sources<'_> {
 
     /// Whom another node does not hear, as it says. What it said before it fell silent is of no use.
     fn not_hearing(&self, other: &NodePicture) -> Vec<NotHearing> {
-        if !matches!(other.view.hearing, Hearing::Heard { .. }) {
+        if !other.view.hearing.is_heard() {
             return Vec::new();
         }
         let not = other.view.not_hearing.iter().filter_map(|(id, since)| {
@@ -211,7 +211,7 @@ fn headline(picture: &Picture, own: Option<&NodeStatus>) -> String {
     if picture.this.is_none() {
         return own.map(|own| own.headline.clone()).unwrap_or_default();
     }
-    let is_heard = |node: &&NodePicture| matches!(node.view.hearing, Hearing::Heard { .. });
+    let is_heard = |node: &&NodePicture| node.view.hearing.is_heard();
     let all = picture.nodes.len() + 1;
     let lost: Vec<&NodePicture> = picture.nodes.iter().filter(|node| !is_heard(node)).collect();
     let hearing = match (all, lost.as_slice()) {

@@ -64,7 +64,7 @@ impl Watch {
     }
 
     fn read_clocks(&self, picture: &Picture, clocks: &mut Clocks) {
-        let heard = |node: &&NodePicture| matches!(node.view.hearing, Hearing::Heard { .. });
+        let heard = |node: &&NodePicture| node.view.hearing.is_heard();
         for node in picture.nodes.iter().filter(heard) {
             if let Some(last) = &node.view.summary {
                 #[expect(clippy::cast_precision_loss, reason = "exact until long after 2100")]

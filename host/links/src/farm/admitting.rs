@@ -3,10 +3,9 @@
 use std::net::IpAddr;
 
 use bellwether_core::id::NodeName;
-use bellwether_farm::admission::may_have_key;
+use bellwether_farm::admission::{may_be_replaced, may_have_key};
 use bellwether_farm::id::NodeId;
 use bellwether_farm::invitation::Invitation;
-use bellwether_farm::membership::Hearing;
 use bellwether_farm::roster::{Candidate, NotAdmitted, Roster};
 use jiff::Timestamp;
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -128,7 +127,7 @@ impl Farm {
             )));
         }
         if let Some(name) = &request.replace {
-            self.may_be_replaced(name)?;
+            self.refuse_if_running(name)?;
         }
         let mut roster = self.roster.clone();
         let (name, zone, replace) = (request.name.clone(), request.zone.clone(), request.replace.clone());
@@ -148,13 +147,10 @@ impl Farm {
     }
 
     /// A node that is running is not replaced: the name was taken by mistake.
-    fn may_be_replaced(&self, name: &NodeName) -> Result<(), Problem> {
-        let id = self.roster.id_of(name);
+    fn refuse_if_running(&self, name: &NodeName) -> Result<(), Problem> {
         let view = self.membership.view();
-        let is_heard =
-            |id| view.nodes.get(&id).is_some_and(|peer| matches!(peer.hearing, Hearing::Heard { .. }));
-        let is_running = id.is_some_and(|id| id == self.node.me || is_heard(id));
-        if !is_running {
+        let is_heard = |id| view.nodes.get(&id).is_some_and(|peer| peer.hearing.is_heard());
+        if may_be_replaced(&self.roster, self.node.me, name, is_heard) {
             return Ok(());
         }
         Err(refused(format!(

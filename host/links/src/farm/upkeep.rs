@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_core::moment::Moment;
-use bellwether_farm::admission::{KEY_HOLDERS, key_holders, should_hold_key};
+use bellwether_farm::admission::{key_holders, may_give_key, should_hold_key};
 use bellwether_farm::id::NodeId;
 use bellwether_farm::renewal;
 
@@ -21,9 +21,6 @@ const KEY_AGAIN: Duration = Duration::from_secs(10);
 /// People are warned when a certificate is valid for fewer seconds: it is renewed long before, unless that fails.
 const WARN: i64 = 60 * 86_400;
 pub(crate) const WHO: &str = "farm certificate";
-
-/// A node that was given the key with its admission says that it holds it by then, or never.
-const KEY_STORED_WITHIN: Duration = Duration::from_mins(1);
 
 /// What is under way, and when it is looked at next.
 #[derive(Debug)]
@@ -52,17 +49,10 @@ impl Upkeep {
 }
 
 impl Farm {
-    /// Whether a node that is being admitted is to get the key of the authority: too few members hold it, and none was
-    /// given it so recently that it may not have said yet that it holds it.
+    /// Whether a node that is being admitted gets the key of the authority. If so, it counts as given.
     pub(super) fn gives_key(&mut self, to: NodeId) -> bool {
         let now = self.now();
-        let members = self.roster.members();
-        let may_be_stored = |(id, at): &(NodeId, Moment)| {
-            now.since(*at) < KEY_STORED_WITHIN && members.get(id).is_some_and(|member| !member.holds_ca_key)
-        };
-        let pending = self.upkeep.key_given.as_ref().is_some_and(may_be_stored);
-        let gives =
-            self.authority.is_some() && key_holders(&self.roster) + usize::from(pending) < KEY_HOLDERS;
+        let gives = self.authority.is_some() && may_give_key(&self.roster, self.upkeep.key_given, now);
         if gives {
             self.upkeep.key_given = Some((to, now));
         }

@@ -54,7 +54,7 @@ impl Farm {
             other_version: None,
         };
         let mut view = view.unwrap_or_else(unknown);
-        if self.removed.is_some() && matches!(view.hearing, Hearing::Heard { .. }) {
+        if self.removed.is_some() && view.hearing.is_heard() {
             view.hearing = Hearing::NotHeard { since: now };
         }
         view
